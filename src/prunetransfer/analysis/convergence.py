@@ -1,0 +1,31 @@
+"""How many samples are enough? A score on few images beside the same score on most."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from prunetransfer.masks import global_mask
+
+Scores = Mapping[str, np.ndarray]
+
+
+def agreement(scores: Scores, reference: Scores, sparsities: Sequence[float]) -> list[dict[str, float]]:
+    """One row a sparsity: rank_correlation over all weights (Spearman), overlap of the masks.
+
+    Overlap is the share of the weights that the reference keeps which `scores` keep too: 1 if the masks agree, 1 minus
+    the sparsity by chance. Raises ValueError unless both score the same weights.
+    """
+    if {name: s.shape for name, s in scores.items()} != {name: s.shape for name, s in reference.items()}:
+        raise ValueError("scores of different weights cannot be compared")
+    flat, flat_reference = (np.concatenate([s.ravel() for s in both.values()]) for both in (scores, reference))
+    correlation = float(spearmanr(flat, flat_reference).statistic)
+    rows = []
+    for sparsity in sparsities:
+        kept, kept_reference = (global_mask(both, sparsity) for both in (scores, reference))
+        shared = sum(np.count_nonzero(kept[name] & keep) for name, keep in kept_reference.items())
+        total = sum(np.count_nonzero(keep) for keep in kept_reference.values())
+        rows.append({"sparsity": sparsity, "rank_correlation": correlation, "overlap": shared / total})
+    return rows

@@ -1,0 +1,88 @@
+"""The study's results in plain text, for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pandas as pd
+
+from prunetransfer.analysis.retention import ROLES, mean_retention, with_sources
+
+
+def summarise(accuracy: pd.DataFrame, verdicts: pd.DataFrame) -> str:
+    """Mean retention by backbone, role, score, recovery and sparsity; then the verdicts on P1 and P2, a line each.
+
+    accuracy and verdicts: tables of the schemas ACCURACY and VERDICTS. The numbers are those of the figures and of
+    `judge`; no line says more than they do.
+    """
+    frame = with_sources(accuracy)
+    parts = [_heading(frame), *_retention(frame), _kept(verdicts, frame["sparsity"]), _changed(verdicts)]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _heading(frame: pd.DataFrame) -> str:
+    scope = f"{_count(frame['target'].nunique(), 'target')}, {_count(frame['seed'].nunique(), 'seed')}"
+    lines = [
+        f"Study {frame['study'].iloc[0]}: retention, top-1 accuracy over that of the dense backbone ({scope}).",
+        "source: targets that the mask or the fine-tuning saw; transfer: targets that neither saw.",
+    ]
+    data_free = sorted(frame["score"][frame["prune_source"].isna()].unique())
+    if data_free and frame["source"].notna().any():
+        lines.append(f"{', '.join(data_free)}: data-free, so one mask is counted once for every source.")
+    return "\n".join(lines)
+
+
+def _retention(frame: pd.DataFrame) -> list[str]:
+    """One block of lines a backbone: a line a role, score and recovery, a column a sparsity."""
+    means = mean_retention(frame, by=["backbone", "role", "score", "recovery", "sparsity"])
+    means["line"] = means["score"].where(means["recovery"] == "none", means["score"] + " + " + means["recovery"])
+    width = means["line"].str.len().max()
+    sparsities = sorted(means["sparsity"].unique())
+    blocks = []
+    for backbone, of_backbone in means.groupby("backbone"):
+        head = "".join(f"{sparsity:>7g}" for sparsity in sparsities)
+        lines = [backbone, f"  {'sparsity':<{width + 10}}{head}"]
+        for role in ROLES:
+            for line, cells in of_backbone[of_backbone["role"] == role].groupby("line"):
+                found = cells.set_index("sparsity")["retention"]
+                values = "".join(f"{found[s]:>7.3f}" if s in found else f"{'-':>7}" for s in sparsities)
+                lines.append(f"  {role:<10}{line:<{width}}{values}")
+        blocks.append("\n".join(lines))
+    return blocks
+
+
+def _kept(verdicts: pd.DataFrame, sparsities: pd.Series) -> str:
+    rows = verdicts[verdicts["prediction"] == "P1"]
+    lines = []
+    for name, row in _named(rows):
+        found = {
+            "holds": f"at every sparsity tried, up to {sparsities.max():g}",
+            "partly": f"up to sparsity {row.safe_sparsity:g}",
+            "fails": f"not at {sparsities.min():g}, the lowest sparsity tried",
+        }[row.verdict]
+        lines.append(f"  {name}  {row.role:<9} {row.verdict:<9} {found}")
+    bound = f"mean retention at least {1 - rows['tolerance'].max():g}"
+    return "\n".join([f"P1: does pruning alone keep accuracy? ({bound})", *lines]) if lines else ""
+
+
+def _changed(verdicts: pd.DataFrame) -> str:
+    rows = verdicts[verdicts["prediction"] == "P2"]
+    lines = []
+    for name, row in _named(rows):
+        error = "" if pd.isna(row.standard_error) else f" ± {100 * row.standard_error:.1f}"
+        found = f"{100 * row.change:+.1f}{error} over {_count(row.cases, 'pair')}, {row.fell:.0f} fell"
+        lines.append(f"  {name}  {row.role:<9} {row.verdict:<9} {found}")
+    title = "P2: does fine-tuning on the source improve transfer accuracy? (change of top-1 in points ± standard error)"
+    return "\n".join([title, *lines]) if lines else ""
+
+
+def _named(rows: pd.DataFrame) -> Iterable[tuple[str, Any]]:
+    """Each row with its backbone and score, padded to line up."""
+    widths = rows["backbone"].str.len().max(), rows["score"].str.len().max()
+    for row in rows.itertuples():
+        yield f"{row.backbone:<{widths[0]}}  {row.score:<{widths[1]}}", row
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"

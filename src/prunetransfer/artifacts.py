@@ -1,0 +1,86 @@
+"""Files that stages hand to each other: tensors (safetensors) and tables (Parquet).
+
+Both are written to a neighbour first and moved into place, so a reader never meets half a file, and both carry their
+provenance in their own metadata. NumPy only: stages that need no torch must not pay for importing it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from prunetransfer import __version__
+
+PROVENANCE = "prunetransfer"
+
+
+class ArtifactError(ValueError):
+    """A file is missing, damaged or not what the stage expects; the message names it."""
+
+
+def write_atomically(path: str | os.PathLike, write: Callable[[Path], None]) -> None:
+    """Let `write` fill a temporary neighbour of `path`, then move it into place; on failure leave nothing behind."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial.touch()
+    mode = partial.stat().st_mode
+    try:
+        write(partial)
+        # Some writers make files that nobody else may read; a study is often shared.
+        partial.chmod(mode)
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def provenance(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """What made a file: the settings it was made with and the versions that made it."""
+    return {"settings": dict(settings), "version": __version__, "python": platform.python_version()}
+
+
+def write_tensors(path: str | os.PathLike, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
+    """Write arrays as one safetensors file with `metadata` (anything JSON can hold) and their order inside it."""
+    arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
+    # One key: safetensors stores several in an order that changes from run to run.
+    header = {PROVENANCE: json.dumps({"order": list(arrays), **metadata}, sort_keys=True)}
+    write_atomically(path, lambda partial: save_file(arrays, partial, metadata=header))
+
+
+def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
+    """All arrays of a safetensors file, by name, in the order they were written in (layers: forward order).
+
+    A file of another program is read in the order that file has. Raises ArtifactError if it cannot be read.
+    """
+    with _opened(path) as file:
+        return {name: file.get_tensor(name) for name in _header(file).get("order", file.keys())}
+
+
+def read_metadata(path: str | os.PathLike) -> dict[str, Any]:
+    """The metadata `write_tensors` put into a file. Raises ArtifactError if it is not one of ours."""
+    with _opened(path) as file:
+        header = _header(file)
+    if not header:
+        raise ArtifactError(f"{path}: written by another program: it carries no prunetransfer metadata")
+    return header
+
+
+def _header(file: safe_open) -> dict[str, Any]:
+    return json.loads((file.metadata() or {}).get(PROVENANCE, "{}"))
+
+
+def _opened(path: str | os.PathLike):
+    try:
+        return safe_open(os.fspath(path), framework="np")
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: no such file") from None
+    except (SafetensorError, OSError) as error:
+        raise ArtifactError(f"{path}: not a readable safetensors file ({error})") from None

@@ -1,0 +1,132 @@
+"""Pre-trained feature extractors φ(x; W): build one, load its weights, list what may be pruned."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from prunetransfer.artifacts import read_tensors
+from prunetransfer.masks import read_mask
+
+PRUNABLE_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+
+
+class Backbone(nn.Module):
+    """A network that reads prepared images: uint8 [n, height, width, 3] in, features float32 [n, d] out."""
+
+    def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float], exclude: Sequence[str] = ()):
+        super().__init__()
+        self.network = network
+        self.exclude = tuple(exclude)
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
+
+    @property
+    def device(self) -> torch.device:
+        return self.mean.device
+
+    def forward(self, images: Tensor) -> Tensor:
+        # The permuted view of [n, h, w, c] already has the channels-last layout that convolutions are fastest on.
+        pixels = images.permute(0, 3, 1, 2).to(self.mean.dtype) / 255
+        return self.network((pixels - self.mean) / self.std)
+
+    def prunable(self) -> dict[str, nn.Parameter]:
+        """Name → weight of every convolution and linear layer, in forward order of definition; shared weights once.
+
+        Names in `exclude` (shell patterns) are left out. Raises ValueError for a pattern that matches no weight.
+        """
+        # named_modules names a module that is used twice once; two modules may still share one weight.
+        weights, seen = {}, set()
+        for name, layer in self.network.named_modules():
+            if isinstance(layer, PRUNABLE_LAYERS) and layer.weight not in seen:
+                weights[f"{name}.weight"] = layer.weight
+                seen.add(layer.weight)
+        for pattern in self.exclude:
+            if not any(fnmatch(name, pattern) for name in weights):
+                raise ValueError(f"exclude: {pattern!r} matches none of the prunable weights {', '.join(weights)}")
+        return {name: w for name, w in weights.items() if not any(fnmatch(name, p) for p in self.exclude)}
+
+    @torch.no_grad()
+    def prune(self, mask: Mapping[str, Tensor]) -> None:
+        """Set the weights that the mask does not keep to zero. mask: name → bool tensor, shaped and placed as they are.
+
+        Raises ValueError unless the mask covers exactly the prunable weights.
+        """
+        weights = self.prunable()
+        if weights.keys() != mask.keys():
+            names = ", ".join(sorted(weights.keys() ^ mask.keys()))
+            raise ValueError(f"mask and backbone differ in what is prunable: {names}")
+        for name, weight in weights.items():
+            weight.mul_(mask[name])
+
+
+def build_network(architecture: str, options: Mapping[str, Any], num_classes: int = 0) -> nn.Module:
+    """A randomly initialised network; with `num_classes` 0 it ends in its pooled features.
+
+    architecture: a timm name, `package.module:factory`, or `path/to/file.py:factory`. A factory of your own is called
+    with `options` and returns a module that maps images [n, 3, h, w] to features [n, d]; it is given `num_classes`
+    only where that is not 0. Raises ValueError if there is no such architecture.
+    """
+    if ":" not in architecture:
+        import timm
+
+        try:
+            return timm.create_model(architecture, num_classes=num_classes, **options)
+        except (RuntimeError, TypeError) as error:
+            raise ValueError(f"architecture {architecture!r}: {error}") from None
+    place, _, name = architecture.rpartition(":")
+    try:
+        factory = getattr(_import_file(place) if place.endswith(".py") else importlib.import_module(place), name)
+    except (ImportError, AttributeError, FileNotFoundError) as error:
+        raise ValueError(f"architecture {architecture!r}: {error}") from None
+    return factory(**options, **({"num_classes": num_classes} if num_classes else {}))
+
+
+def build_backbone(settings: Mapping[str, Any], num_classes: int = 0) -> Backbone:
+    """The backbone of one config entry (keys architecture, options, mean, std, exclude), randomly initialised."""
+    network = build_network(settings["architecture"], settings["options"], num_classes)
+    backbone = Backbone(network, settings["mean"], settings["std"], settings["exclude"])
+    return backbone.eval().to(memory_format=torch.channels_last)
+
+
+def load_backbone(settings: Mapping[str, Any], weights: str | Path, device: torch.device) -> Backbone:
+    """The backbone of one config entry with converted weights from `weights`, in evaluation mode on `device`."""
+    backbone = build_backbone(settings)
+    load_state(backbone, weights)
+    return backbone.to(device)
+
+
+def load_mask(path: str | Path, device: torch.device) -> dict[str, Tensor]:
+    """The mask of a file as bool tensors on `device`."""
+    return {name: torch.from_numpy(keep).to(device) for name, keep in read_mask(path).items()}
+
+
+def load_state(backbone: Backbone, weights: str | Path) -> None:
+    """Put the tensors of a weights file into the backbone's network, every key matched."""
+    tensors = {name: torch.from_numpy(array) for name, array in read_tensors(weights).items()}
+    backbone.network.load_state_dict(tensors, strict=True)
+
+
+@torch.inference_mode()
+def extract_features(backbone: Backbone, images: Tensor, batch_size: int = 256) -> Tensor:
+    """Features of all images in evaluation mode, on the backbone's device. uint8 [n, h, w, 3] → float32 [n, d]."""
+    backbone.eval()
+    device = backbone.device
+    return torch.cat([backbone(batch.to(device)) for batch in images.split(batch_size)])
+
+
+def _import_file(path: str):
+    # Under a name of its own: a file called types.py must not take the place of that module.
+    spec = importlib.util.spec_from_file_location(f"{__name__}.{Path(path).stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module

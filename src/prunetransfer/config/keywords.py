@@ -1,0 +1,146 @@
+"""The keywords of the config's schema that JSON Schema lacks, and those that jsonschema reports too coarsely."""
+
+from __future__ import annotations
+
+import importlib.resources
+import math
+import os.path
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+from jsonschema import Draft202012Validator, ValidationError, validators
+
+from prunetransfer.config.words import allowed, nearest, no_such
+from prunetransfer.scores import SCORES
+
+Errors = Iterator[ValidationError]
+
+
+@dataclass(frozen=True)
+class Study:
+    """What a keyword may look at beside the value that it checks."""
+
+    config: Any
+    schema: dict
+    root: Path
+
+
+KEYWORDS: dict[str, Callable[[Study], Callable]] = {}
+
+# Python counts booleans as integers and lets NaN pass every comparison; a config must not.
+TYPES = Draft202012Validator.TYPE_CHECKER.redefine_many(
+    {
+        "integer": lambda _, value: type(value) is int,
+        "number": lambda _, value: type(value) in (int, float) and math.isfinite(value),
+    }
+)
+
+
+def breaches(study: Study) -> Errors:
+    """Every error in the study's config. The schema has no `$ref`. The messages of `KEYWORDS` are ours."""
+    own = {name: bound(study) for name, bound in KEYWORDS.items()}
+    return validators.extend(Draft202012Validator, own, type_checker=TYPES)(study.schema).iter_errors(study.config)
+
+
+def dig(value: Any, *keys: str) -> Any:
+    """What lies under `keys` in nested mappings; None where there is no such place."""
+    return reduce(lambda inner, key: inner.get(key) if isinstance(inner, dict) else None, keys, value)
+
+
+def keyword(kind: type) -> Callable:
+    """Register a function as the keyword of its name, for values of type `kind`.
+
+    It is called with the study, jsonschema's validator, the keyword's own value in the schema (`rule`), the value to
+    check and its node of the schema, and yields an error for each thing that is wrong.
+    """
+
+    def register(function: Callable[..., Errors]) -> Callable[..., Errors]:
+        def bound(study: Study) -> Callable:
+            return lambda validator, rule, value, node: (
+                function(study, validator, rule, value, node) if isinstance(value, kind) else ()
+            )
+
+        KEYWORDS[function.__name__] = bound
+        return function
+
+    return register
+
+
+@keyword(dict)
+def required(study: Study, validator, rule: list, value: dict, node: dict) -> Errors:
+    for key in rule:
+        if key not in value:
+            yield ValidationError(f"missing; must be {allowed(node['properties'][key])}", path=[key])
+
+
+@keyword(dict)
+def additionalProperties(study: Study, validator, rule: dict | bool, value: dict, node: dict) -> Errors:
+    known = node.get("properties", {})
+    for key in value.keys() - known.keys():
+        if rule is not False:
+            yield from validator.descend(value[key], rule, path=key)
+            continue
+        message = no_such(node.get("title", "key"), key, known, they_are="allowed")
+        if "refuses" in node:
+            message = node["refuses"].format_map(value)
+        yield ValidationError(message, path=[key], instance=value[key])
+
+
+@keyword(dict)
+def propertyNames(study: Study, validator, rule: dict, value: dict, node: dict) -> Errors:
+    for key in value:
+        yield from validator.descend(key, rule, path=key)
+
+
+@keyword(list)
+def uniqueItems(study: Study, validator, rule: bool, value: list, node: dict) -> Errors:
+    distinct = [(isinstance(item, bool), item) for item in value]  # to Python, true is 1
+    for index, item in enumerate(value):
+        if distinct[index] in distinct[:index]:
+            yield ValidationError("is there twice", path=[index], instance=item)
+
+
+@keyword(object)
+def among(study: Study, validator, rule: str, value: Any, node: dict) -> Errors:
+    registered = {"$kinds": study.schema["$defs"]["datasets"], "$scores": SCORES}
+    names = registered.get(rule) or dig(study.config, rule)
+    if isinstance(names, dict | list) and validator.is_type(value, node["type"]) and value not in list(names):
+        yield ValidationError(no_such(node["title"], value, names))
+
+
+@keyword(str)
+def folder(study: Study, validator, rule: str, value: str, node: dict) -> Errors:
+    start = study.config.get(rule, study.schema["properties"][rule]["default"])
+    if value and start and isinstance(start, str):
+        place = os.path.abspath(study.root / start / value)
+        if not os.path.isdir(place):
+            yield ValidationError(f"there is no folder {place!r}")
+
+
+@keyword(str)
+def checkpoint(study: Study, validator, rule: bool, value: str, node: dict) -> Errors:
+    if value.startswith("package:"):
+        data = importlib.resources.files("prunetransfer") / "data"
+        files = [f"package:{file.name}" for file in data.iterdir()] if data.is_dir() else []
+        shipped = sorted(name for name in files if name.endswith(".safetensors"))
+        if value not in shipped:
+            yield ValidationError(no_such("file", value, shipped))
+    elif "://" in value:
+        if not value.startswith("https://"):
+            yield ValidationError("of addresses, only https:// is fetched")
+    elif value not in ("", "pretrain"):
+        place = os.path.abspath(study.root / value)
+        if not os.path.isfile(place):
+            yield ValidationError(f"there is no file {place!r}{nearest(value, ['pretrain'])}")
+
+
+@keyword(dict)
+def own_recipe(study: Study, validator, rule: str, value: dict, node: dict) -> Errors:
+    for name in value:
+        source = dig(value, name, "weights", "source")
+        if source == "pretrain" and dig(study.config, rule, name) is None:
+            message = f"{rule} has no recipe for {name!r}"
+            yield ValidationError(message, path=[name, "weights", "source"], instance=source)

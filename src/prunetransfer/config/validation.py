@@ -1,0 +1,137 @@
+"""A study's config: checked against the schema before any job runs, its defaults filled in.
+
+What is allowed stands in the schema; this module turns each breach of it into one line: where, what, and what instead.
+It imports no torch: the workflow reads the config again in every job.
+"""
+
+from __future__ import annotations
+
+import datetime
+import math
+import operator
+import sys
+from collections.abc import Mapping
+from functools import reduce
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import ValidationError
+
+from prunetransfer.config.keywords import KEYWORDS, Study, breaches, dig
+from prunetransfer.config.words import must_be, path, show, types
+from prunetransfer.scores import SCORES
+
+DEEPEST = 20
+
+
+class ConfigError(ValueError):
+    """The config is not that of a study; the message has one line a problem."""
+
+
+def validate_config(config: Any, schema: Path | dict, root: Path) -> dict:
+    """A copy of `config` with every default filled in, in the schema's order, and floats wherever numbers are allowed.
+
+    schema: the JSON Schema or its YAML file. root: the folder that relative paths start from.
+    Raises ConfigError, which lists every problem: its key, the value, what is allowed, and the nearest match.
+    """
+    problems: list[str] = []
+    config = _plain({} if config is None else config, (), (), problems)
+    schema = _specialised(load_schema(schema), config)
+    problems += map(_line, breaches(Study(config, schema, root)))
+    if problems:
+        raise ConfigError("\n".join(sorted(set(problems))))
+    return _filled(config, schema, config)
+
+
+def load_schema(schema: Path | dict) -> dict:
+    """The schema with each `$ref` replaced by what it refers to; keywords beside a `$ref` take precedence."""
+    if not isinstance(schema, dict):
+        schema = yaml.safe_load(Path(schema).read_text(encoding="utf-8"))
+
+    def inlined(node: Any) -> Any:
+        if isinstance(node, list):
+            return [inlined(item) for item in node]
+        if not isinstance(node, dict):
+            return node
+        if "$ref" in node:
+            target = reduce(operator.getitem, node["$ref"].removeprefix("#/").split("/"), schema)
+            return inlined(target | {key: value for key, value in node.items() if key != "$ref"})
+        return {key: inlined(value) for key, value in node.items()}
+
+    return inlined(schema)
+
+
+def _plain(value: Any, at: tuple, parents: tuple, problems: list[str]) -> Any:
+    """A copy of `value` that JSON could hold, so that nothing further on is surprised; YAML can hold more."""
+    if len(parents) > DEEPEST or any(value is parent for parent in parents):
+        problems.append(f"{path(at)}: nested too deeply")
+        return None
+    if isinstance(value, Mapping):
+        strange = [path((*at, show(key))) for key in value if not isinstance(key, str)]
+        problems += [f"{place}: YAML does not read this key as text; put it in quotes" for place in strange]
+        return {k: _plain(v, (*at, k), (*parents, value), problems) for k, v in value.items() if isinstance(k, str)}
+    if isinstance(value, list):
+        return [_plain(item, (*at, k), (*parents, value), problems) for k, item in enumerate(value)]
+    if isinstance(value, int) and abs(value) > sys.float_info.max:
+        return math.inf
+    if value is not None and not isinstance(value, str | int | float):
+        text = value.isoformat() if isinstance(value, datetime.date) else show(value)
+        what = f"YAML reads this as a {type(value).__name__}; if it is text, put it in quotes"
+        problems.append(f"{path(at)} = {text}: {what}")
+        return text
+    return value
+
+
+def _specialised(schema: dict, config: Any) -> dict:
+    """`schema` for this very config: each dataset follows the definition of its kind, each score of its curvature.
+
+    A score entry that names no function is given its own name, in `config`. What names nothing that is known keeps the
+    general rule, which says so.
+    """
+    properties = dict(schema["properties"])
+    for section, choose in (("datasets", _kind), ("scores", _curvature)):
+        entries = dig(config, section)
+        if isinstance(entries, dict):
+            choices = {name: schema["$defs"][section].get(choose(entries, name)) for name in entries}
+            known = {name: definition for name, definition in choices.items() if definition}
+            properties[section] = properties[section] | {"properties": known}
+    return schema | {"properties": properties}
+
+
+def _kind(datasets: dict, name: str) -> str:
+    return str(dig(datasets, name, "kind"))
+
+
+def _curvature(scores: dict, name: str) -> str | None:
+    if scores[name] is None:
+        scores[name] = {}
+    if not isinstance(scores[name], dict):
+        return None
+    score = SCORES.get(str(scores[name].setdefault("score", name)))
+    return score and (score.curvature or "none")
+
+
+def _filled(value: Any, node: Mapping[str, Any], config: dict) -> Any:
+    """A valid `value` of `config` with the defaults of its node."""
+    if "object" in types(node):
+        known, others = node.get("properties", {}), node.get("additionalProperties") or {}
+        given = {key: child["default"] for key, child in known.items() if "default" in child}
+        given |= {key: config[child["default_from"]] for key, child in known.items() if "default_from" in child}
+        given |= value or {}
+        ordered = [key for key in known if key in given] + [key for key in given if key not in known]
+        return {key: _filled(given[key], known.get(key, others), config) for key in ordered}
+    if isinstance(value, list) and "items" in node:
+        return [_filled(item, node["items"], config) for item in value]
+    # Adding 0.0 also turns -0.0 into 0.0: one number is one setting and one file name.
+    return value + 0.0 if "number" in types(node) and isinstance(value, int | float) else value
+
+
+def _line(error: ValidationError) -> str:
+    """One problem: where, what is there, what is allowed instead."""
+    place = path(error.absolute_path)
+    if error.validator == "required":
+        return f"{place}: {error.message}"
+    own = error.validator in KEYWORDS
+    message = error.message if own else must_be(error.instance, error.schema, error.validator)
+    return f"{place} = {show(error.instance)}: {message}"

@@ -1,0 +1,85 @@
+"""Blocks of B consecutive weights of one layer: F_b = 1/m Σ_i g_ib g_ibᵀ, and the diagonal of (F_b + λI)⁻¹."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+# Blocks that are factored together, in float64: those of a CPU stay in a cache, those of a GPU fill it.
+BLOCKS_AT_ONCE = {"cpu": 64, "cuda": 2048}
+
+
+class NotPositiveDefinite(ValueError):
+    """F_b + λI has no Cholesky factor in floating point."""
+
+
+class LayerBlocks:
+    """The blocks of some consecutive weights of a layer, from all rows g_i of the layer.
+
+    weights: which, beginning with a block; the last block may be shorter. relative: whether damping is a multiple of
+    the layer's mean diagonal. The rows are kept as they are while they are fewer than B, their products [blocks, B, B]
+    from then on: the smaller of the two, in the rows' type.
+    """
+
+    def __init__(self, weights: slice, block_size: int, relative: bool = False):
+        self.weights, self.block_size, self.relative = weights, block_size, relative
+        self.count, self.mean_squares = 0, 0.0
+        self.rows: list[Tensor] = []
+        self.products: Tensor | None = None
+
+    def add(self, gradients: Tensor) -> None:
+        """Take in some rows [n, p] of the layer."""
+        self.count += len(gradients)
+        if self.relative:  # to the whole layer, not to these weights alone
+            self.mean_squares += gradients.square().sum(1).double().sum() / gradients.shape[1]
+        blocks = self._in_blocks(gradients[:, self.weights])
+        if self.count < self.block_size:
+            self.rows.append(blocks.clone(memory_format=torch.contiguous_format))
+            return
+        if self.products is None:
+            self.products = blocks.new_zeros(len(blocks), self.block_size, self.block_size)
+        for some in (*self.rows, blocks):
+            self.products.baddbmm_(some.mT, some)
+        self.rows.clear()
+
+    def _in_blocks(self, rows: Tensor) -> Tensor:
+        """[n, weights] → [blocks, n, B]; zeros fill the last block, where λI keeps them from the rest."""
+        padded = F.pad(rows, (0, -rows.shape[1] % self.block_size))
+        return padded.unflatten(1, (-1, self.block_size)).transpose(0, 1)
+
+    def inverse_diagonal(self, images: int, damping: float) -> Tensor:
+        """[(F_b + λI)⁻¹]_jj of the weights, float32; images: m; damping: λ, or that over the layer's mean diagonal.
+
+        Raises NotPositiveDefinite. The factorisation is float64.
+        """
+        scale = float(self.mean_squares) / images if self.relative else 1.0
+        if scale == 0:
+            raise NotPositiveDefinite("all gradients are zero, and so is damping relative to them; make it absolute")
+        found = self._from_rows if self.products is None else self._from_products
+        kept = torch.cat(self.rows, 1) if self.products is None else self.products
+        diagonals = []
+        for some in kept.split(BLOCKS_AT_ONCE[kept.device.type]):
+            diagonals.append(found(some.double(), images, damping * scale))
+            if not (diagonals[-1] > 0).all():
+                raise NotPositiveDefinite(f"F + λI is not positive definite; raise damping ({damping})")
+        return torch.cat(diagonals).flatten()[: self.weights.stop - self.weights.start].float()
+
+    @staticmethod
+    def _from_products(products: Tensor, images: int, damping: float) -> Tensor:
+        """With F_b + λI = LLᵀ, the column sums of squares of L⁻¹; NaN where there is no such L."""
+        identity = torch.eye(products.shape[-1], dtype=products.dtype, device=products.device)
+        factor = _cholesky(products / images + damping * identity)
+        return torch.linalg.solve_triangular(factor, identity.expand_as(factor), upper=False).square().sum(-2)
+
+    @staticmethod
+    def _from_rows(g: Tensor, images: int, damping: float) -> Tensor:
+        """The diagonal of (I − Gᵀ(mλI + GGᵀ)⁻¹G)/λ (Woodbury), G the rows of a block; needs no [B, B] matrix."""
+        identity = torch.eye(g.shape[1], dtype=g.dtype, device=g.device)
+        factor = _cholesky(g @ g.mT + images * damping * identity)
+        return (1 - torch.linalg.solve_triangular(factor, g, upper=False).square().sum(-2)) / damping
+
+
+def _cholesky(matrices: Tensor) -> Tensor:
+    factor, failed = torch.linalg.cholesky_ex(matrices)
+    return factor.fill_(torch.nan) if failed.any() else factor

@@ -1,0 +1,1 @@
+"""One module a kind of dataset, found by its name: `load(split, **settings) -> Samples`."""

@@ -1,0 +1,28 @@
+"""Handwritten digits: the 1,797 real 8 × 8 images that scikit-learn carries (Alpaydin & Kaynak, UCI, 1998)."""
+
+from __future__ import annotations
+
+import numpy as np
+from PIL import Image
+
+from prunetransfer.datasets.samples import Samples, held_out
+
+TEST_SHARE = 0.4
+DARKEST = 16
+
+
+def load(split: str, seed: int = 0) -> Samples:
+    """Grey 8 × 8 images of ten classes, split at random within each class: 60% to train, 40% to test.
+
+    That is 1,078 and 719 images; at 95% correct, the standard error of the test accuracy is 0.8 points.
+    """
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    chosen = held_out(digits.target, TEST_SHARE, seed) == (split == "test")
+    pixels = np.rint(digits.images[chosen] * (255 / DARKEST)).astype(np.uint8)
+    return Samples(
+        images=[Image.fromarray(image) for image in pixels],
+        labels=digits.target[chosen].astype(np.int64),
+        classes=[str(digit) for digit in digits.target_names],
+    )

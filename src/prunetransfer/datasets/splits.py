@@ -1,0 +1,70 @@
+"""Prepared splits as tensors, memory-mapped, and draws from them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from prunetransfer.artifacts import ArtifactError, read_metadata
+
+
+@dataclass(frozen=True)
+class Split:
+    """One prepared split: images uint8 [n, size, size, 3], labels int64 [n] (indices into `classes`)."""
+
+    images: Tensor
+    labels: Tensor
+    classes: tuple[str, ...]
+
+
+def read_split(path: str | os.PathLike) -> Split:
+    """Open a file of `write_split`; pixels are read when they are used. Raises ArtifactError for any other file."""
+    metadata = read_metadata(path)
+    tensors = load_file(path)
+    if "classes" not in metadata or tensors.keys() != {"images", "labels"}:
+        raise ArtifactError(f"{path}: not a prepared split (tensors: {', '.join(sorted(tensors)) or 'none'})")
+    return Split(tensors["images"], tensors["labels"], tuple(metadata["classes"]))
+
+
+def balanced_subset(labels: Tensor, count: int, seed: int) -> Tensor:
+    """Indices (int64, ascending) of min(count, n) images, drawn without replacement.
+
+    Classes are as equal as their sizes allow: what a small class lacks, the others fill. With one seed, a smaller draw
+    is part of a larger one. Raises ValueError if `count` is not positive.
+    """
+    order = _shuffled(labels, count, seed)
+    shuffled = labels[order]
+    sizes = shuffled.bincount()
+    by_class = shuffled.argsort(stable=True)
+    place_in_class = torch.empty_like(order)
+    place_in_class[by_class] = torch.arange(len(labels)) - (sizes.cumsum(0) - sizes)[shuffled[by_class]]
+    return order[place_in_class.argsort(stable=True)[:count]].sort().values
+
+
+def uniform_subset(labels: Tensor, count: int, seed: int) -> Tensor:
+    """As `balanced_subset`, but every image is as likely as any other, whatever its class."""
+    return _shuffled(labels, count, seed)[:count].sort().values
+
+
+SAMPLINGS = {"balanced": balanced_subset, "uniform": uniform_subset}
+
+
+def draw_images(split: Split, count: int, sampling: str, seed: int) -> tuple[Split, dict[str, Any]]:
+    """min(count, n) images drawn by one of SAMPLINGS, and the record of the draw: how, its seed, images a class."""
+    chosen = SAMPLINGS[sampling](split.labels, count, seed)
+    drawn = Split(split.images[chosen], split.labels[chosen], split.classes)
+    counts = drawn.labels.bincount(minlength=len(split.classes)).tolist()
+    per_class = dict(zip(split.classes, counts, strict=True))
+    return drawn, {"images": {"sampling": sampling, "seed": seed, "per_class": per_class}}
+
+
+def _shuffled(labels: Tensor, count: int, seed: int) -> Tensor:
+    """All indices in random order, where it makes sense to draw `count` of them."""
+    if count < 1:
+        raise ValueError(f"cannot draw {count} images: at least 1")
+    return torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))

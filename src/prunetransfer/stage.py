@@ -1,0 +1,27 @@
+"""What every stage script does around its work: log, threads, seed, and errors in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+
+@contextlib.contextmanager
+def stage(snakemake: Any) -> Iterator[None]:
+    """Send output to the rule's log; answer an error with one line on the terminal and the traceback in the log."""
+    name, log = snakemake.rule, Path(snakemake.log[0])
+    log.parent.mkdir(parents=True, exist_ok=True)
+    start = time.perf_counter()
+    with open(log, "w", encoding="utf-8") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+        try:
+            yield
+        except Exception as error:
+            traceback.print_exc()
+            print(f"{name}: {error} (traceback in {log})", file=sys.__stderr__, flush=True)
+            raise SystemExit(1) from None
+        print(f"{name}: done in {time.perf_counter() - start:.1f} s")

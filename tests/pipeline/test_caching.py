@@ -1,0 +1,98 @@
+"""What runs again after a change: exactly what the change touches."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+EVALUATIONS = {
+    f"evaluations/net/{criterion}/{recovery}/{target}"
+    for criterion in ("magnitude", "diagonal@red")
+    for recovery in ("none", "finetune@red")
+    for target in ("red", "blue")
+}
+FIGURES_OF_ACCURACY = {"figures/retention", "figures/heatmap"}
+FROM_ACCURACY = {"tables/accuracy", "tables/verdicts"} | FIGURES_OF_ACCURACY
+FROM_LAYERS = {"tables/layer_sparsity", "figures/layers"}
+
+
+def after_masks(criterion: str) -> set[str]:
+    return {
+        *(f"masks/net/{criterion}/seed0/{sparsity}" for sparsity in ("0.0", "0.4")),
+        f"recovered/finetune@red/net/{criterion}/seed0/0.4",
+        *(job for job in EVALUATIONS if f"/{criterion}/" in job),
+        *FROM_ACCURACY,
+        *FROM_LAYERS,
+    }
+
+
+def test_a_second_run_does_nothing(study):
+    assert study.planned() == set()
+    assert "Nothing to be done" in study.run()
+
+
+def test_touching_every_source_file_reruns_nothing(study):
+    for file in study.folder.rglob("*"):
+        if file.is_file() and file.relative_to(study.folder).parts[0] not in ("results", "resources", ".snakemake"):
+            os.utime(file)
+    assert study.planned() == set()
+
+
+def test_a_new_target_runs_its_own_jobs(study):
+    study.config |= {"targets": ["red", "blue", "green"]}
+    expected = {"images/green-8", "heads/net/green", *FROM_ACCURACY}
+    expected |= {job.removesuffix("red") + "green" for job in EVALUATIONS if job.endswith("/red")}
+    assert len(expected) == 2 + 4 + 4
+    assert study.planned() == expected
+    study.run()
+    assert study.planned() == set()
+
+
+def test_a_new_sparsity_leaves_scores_and_other_masks(study):
+    study.config |= {"sparsities": [0.0, 0.4, 0.6]}
+    masks = {f"masks/net/{criterion}/seed0/0.6" for criterion in ("magnitude", "diagonal@red")}
+    untuned = {job for job in EVALUATIONS if "/none/" in job}
+    assert study.planned() == masks | untuned | FROM_ACCURACY | FROM_LAYERS | {"tables/convergence"}
+
+
+def test_a_new_score_leaves_the_others(study):
+    study.config |= {"scores": study.config["scores"] | {"block": {"samples": 8, "block_size": 4}}}
+    new = {job.replace("diagonal@red", "block@red") for job in after_masks("diagonal@red")}
+    assert study.planned() == new | {"scores/net/block@red/seed0", "tables/damping"}
+
+
+def test_an_edited_score_reruns_that_score_and_what_follows(study):
+    study.edit("src/prunetransfer/scores.py", "0.5 * w.square() * curvature[name]", "w.square() * curvature[name]")
+    assert study.planned() == {"scores/net/diagonal@red/seed0"} | after_masks("diagonal@red")
+
+
+def test_an_edited_curvature_reruns_the_scores_that_read_it(study):
+    study.edit("src/prunetransfer/curvature/diagonal.py", "total / images", "total * (1 / images)")
+    assert study.planned() == {"scores/net/diagonal@red/seed0"} | after_masks("diagonal@red")
+
+
+def test_an_edited_figure_redraws_that_figure(study):
+    path = study.folder / "src/prunetransfer/figures/layers.py"
+    path.write_text(path.read_text() + "\nNEW = 1\n")
+    assert study.planned() == {"figures/layers"}
+
+
+@pytest.mark.parametrize("file", ["scores.py", "backbones.py", "masks.py", "artifacts.py"])
+def test_comments_and_blank_lines_rerun_nothing(study, file):
+    path = study.folder / "src/prunetransfer" / file
+    path.write_text(f"# a comment\n\n{path.read_text()}\n# another\n")
+    assert study.planned() == set()
+
+
+def test_labels_and_tolerance_rerun_no_computation(study):
+    config = study.config
+    config["tolerance"] = 0.1
+    config["backbones"]["net"]["pretraining"] = "another label"
+    study.config = config
+    assert study.planned() == FROM_ACCURACY
+
+
+def test_the_dry_run_says_why(study):
+    study.edit("src/prunetransfer/scores.py", "0.5 * w.square() * curvature[name]", "w.square() * curvature[name]")
+    assert "Params have changed since last execution" in study.run("--dry-run")

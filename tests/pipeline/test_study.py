@@ -1,0 +1,140 @@
+"""The tiny study's results: complete, finite, and the same each time."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pandas as pd
+
+from prunetransfer.artifacts import read_metadata, read_tensors
+from prunetransfer.curvature.damping import GRID
+from prunetransfer.masks import read_mask
+from prunetransfer.tables import ACCURACY, CONVERGENCE, DAMPING, LAYER_SPARSITY, VERDICTS, read_table
+
+RESULTS = "results/tiny"
+
+
+def read_mask_of(study, criterion: str, sparsity: str) -> dict[str, np.ndarray]:
+    mask = f"{RESULTS}/masks/net/{criterion}/seed0/{sparsity}.safetensors"
+    study.run(mask)
+    return read_mask(study.folder / mask)
+
+
+def test_accuracy_has_one_finite_row_a_measurement(finished_study):
+    accuracy = read_table(finished_study.folder / RESULTS / "tables/accuracy.parquet", ACCURACY)
+    # magnitude and diagonal@red; untuned at two sparsities, fine-tuned on red at one; two targets
+    assert len(accuracy) == 2 * (2 + 1) * 2
+    numbers = accuracy.select_dtypes("number")
+    assert np.isfinite(numbers).all(axis=None)
+    assert (accuracy["n"] == 20).all()
+    assert np.allclose(accuracy["retention"], accuracy["correct"] / accuracy["n"] / accuracy["dense_top1"])
+    assert (accuracy["dense_top1"] > 0.7).all()
+
+
+def test_roles_follow_what_the_mask_and_the_recovery_saw(finished_study):
+    accuracy = read_table(finished_study.folder / RESULTS / "tables/accuracy.parquet", ACCURACY)
+    roles = {
+        (row.score, row.recovery, row.target): row.role for row in accuracy[accuracy["sparsity"] == 0.4].itertuples()
+    }
+    assert roles == {
+        ("magnitude", "none", "red"): "transfer",
+        ("magnitude", "none", "blue"): "transfer",
+        ("magnitude", "finetune", "red"): "source",
+        ("magnitude", "finetune", "blue"): "transfer",
+        ("diagonal", "none", "red"): "source",
+        ("diagonal", "none", "blue"): "transfer",
+        ("diagonal", "finetune", "red"): "source",
+        ("diagonal", "finetune", "blue"): "transfer",
+    }
+
+
+def test_sparsity_zero_is_the_dense_backbone(finished_study):
+    accuracy = read_table(finished_study.folder / RESULTS / "tables/accuracy.parquet", ACCURACY)
+    dense = accuracy[accuracy["sparsity"] == 0]
+    assert len(dense) == 4
+    assert (dense["retention"] == 1).all()
+    assert (dense["achieved_sparsity"] == 0).all()
+
+
+def test_tables_figures_and_layers_agree_with_the_masks(finished_study):
+    folder = finished_study.folder / RESULTS
+    layers = read_table(folder / "tables/layer_sparsity.parquet", LAYER_SPARSITY)
+    mask = read_mask(folder / "masks/net/diagonal@red/seed0/0.4.safetensors")
+    rows = layers[(layers["score"] == "diagonal") & (layers["sparsity"] == 0.4)].set_index("layer")
+    assert {name: int((~keep).sum()) for name, keep in mask.items()} == rows["pruned"].to_dict()
+    assert rows["pruned"].sum() == round(0.4 * (3 * 6 * 9 + 24 * 12))
+    assert len(read_table(folder / "tables/verdicts.parquet", VERDICTS))
+    assert len(read_table(folder / "tables/damping.parquet", DAMPING)) == 0  # no score of the study is damped
+    for figure in ("retention", "heatmap", "layers"):
+        assert (folder / f"figures/{figure}.png").read_bytes().startswith(b"\x89PNG")
+        assert b"</svg>" in (folder / f"figures/{figure}.svg").read_bytes()
+
+
+def test_scores_record_what_they_were_computed_on(finished_study):
+    folder = finished_study.folder / RESULTS / "scores/net"
+    record = read_metadata(folder / "diagonal@red/seed0.safetensors")
+    assert record["settings"]["curvature"] == "empirical"
+    images = record["images"]
+    assert (images["sampling"], images["seed"]) == ("balanced", 0)
+    assert sum(images["per_class"].values()) == record["settings"]["samples"]
+    assert max(images["per_class"].values()) - min(images["per_class"].values()) <= 1
+    assert "images" not in read_metadata(folder / "magnitude/seed0.safetensors")
+
+
+def test_recovered_weights_keep_the_mask(finished_study):
+    folder = finished_study.folder / RESULTS
+    for criterion in ("magnitude", "diagonal@red"):
+        path = folder / f"recovered/finetune@red/net/{criterion}/seed0/0.4.safetensors"
+        weights, dense = read_tensors(path), read_tensors(finished_study.folder / "resources/weights/net.safetensors")
+        mask = read_mask(folder / f"masks/net/{criterion}/seed0/0.4.safetensors")
+        for name, keep in mask.items():
+            assert (weights[name][~keep] == 0).all()
+            assert (weights[name][keep] != dense[name][keep]).any()
+        assert read_metadata(path)["sparsity"] == 0.4
+
+
+def test_damping_that_was_tried_and_chosen_is_in_a_table(study):
+    settings = {"score": "block", "samples": 8, "block_size": 4}
+    study.config |= {"scores": {"block": {**settings, "damping": "auto"}, "block-1": {**settings, "damping": 1}}}
+    study.run("results/tiny/tables/damping.parquet")
+    damping = read_table(study.folder / RESULTS / "tables/damping.parquet", DAMPING)
+    assert damping.groupby("score")["chosen"].sum().to_dict() == {"block": 1, "block-1": 1}
+    given, tried = (damping[damping["score"] == name] for name in ("block-1", "block"))
+    assert given["damping"].tolist() == [1.0] and given["loss"].isna().all()
+    assert tried["damping"].tolist() == list(GRID)
+    assert tried["loss"].min() == tried[tried["chosen"]]["loss"].item()
+    score = read_metadata(study.folder / RESULTS / "scores/net/block@red/seed0.safetensors")
+    assert score["damping"] == tried[tried["chosen"]]["damping"].item()
+
+
+def test_scores_on_fewer_images_are_compared_with_that_on_most(study):
+    sweep = {f"diagonal-{n}": {"score": "diagonal", "samples": n} for n in (2, 6)}
+    study.config |= {"scores": study.config["scores"] | sweep}
+    study.run("results/tiny/tables/convergence.parquet")
+    found = read_table(study.folder / RESULTS / "tables/convergence.parquet", CONVERGENCE).set_index("samples")
+    assert sorted(found.index) == [2, 2, 6, 6] and (found["reference_samples"] == 8).all()
+    assert found.loc[6, "rank_correlation"].min() > found.loc[2, "rank_correlation"].max()
+    few, most = (read_mask_of(study, criterion, "0.4") for criterion in ("diagonal-2@red", "diagonal@red"))
+    shared = sum((few[name] & keep).sum() for name, keep in most.items()) / sum(keep.sum() for keep in most.values())
+    assert found.loc[2].set_index("sparsity")["overlap"].to_dict() == {0.0: 1.0, 0.4: shared}
+
+
+def test_a_second_study_from_scratch_gives_the_same_tables(new_study, finished_study):
+    new_study.run("tables")
+    name = f"{RESULTS}/tables/accuracy.parquet"
+    first, second = (pd.read_parquet(study.folder / name) for study in (finished_study, new_study))
+    pd.testing.assert_frame_equal(first.drop(columns="images_per_second"), second.drop(columns="images_per_second"))
+
+
+def test_report_holds_its_figures(study):
+    study.run("--report", "report.html")
+    page = (study.folder / "report.html").read_text()
+    assert "retention.png" in page
+    assert "How far" in page
+
+
+def test_test_images_reach_evaluation_alone(new_study):
+    jobs = re.findall(r"^rule (\w+):\n((?: +\S.*\n)+)", new_study.run("--dry-run"), flags=re.MULTILINE)
+    assert {"fit_head", "compute_score", "recover"} < {rule for rule, _ in jobs}
+    assert {rule for rule, job in jobs if re.search(r"^ +input:.*/test\.", job, re.MULTILINE)} == {"evaluate"}

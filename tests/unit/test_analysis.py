@@ -1,0 +1,212 @@
+import math
+
+import pandas as pd
+import pytest
+
+from prunetransfer.analysis.retention import at_sparsity, mean_retention, middle_sparsity, with_sources
+from prunetransfer.analysis.summary import summarise
+from prunetransfer.analysis.verdicts import judge
+from prunetransfer.tables import ACCURACY, VERDICTS, write_table
+
+
+def row(score, target, sparsity, retention, source=None, tuned_on=None, seed=0, **changed) -> dict:
+    """One measurement with a dense accuracy of 0.5; `source` is the prune source."""
+    values = {
+        **{"study": "mini", "backbone": "resnet", "architecture": "resnet18", "pretraining": "cifar10"},
+        **{"score": score, "prune_source": source, "sparsity": sparsity, "achieved_sparsity": sparsity},
+        **{"recovery": "finetune" if tuned_on else "none", "tuned_on": tuned_on, "target": target},
+        **{"role": "source" if target in (source, tuned_on) else "transfer", "readout": "zero_shot", "seed": seed},
+        **{"n": 1000, "correct": round(500 * retention), "top1": 0.5 * retention, "loss": 0.4, "dense_top1": 0.5},
+        **{"retention": retention, "images_per_second": 100.0, "device": "cpu"},
+    }
+    return values | changed
+
+
+def block(retentions: dict[float, float], role: str) -> list[dict]:
+    """Rows of `block@digits`: retention by sparsity on one target of this role."""
+    target = {"source": "digits", "transfer": "glyphs"}[role]
+    return [row("block", target, sparsity, retention, source="digits") for sparsity, retention in retentions.items()]
+
+
+def verdict(judged: pd.DataFrame, **names) -> pd.Series:
+    for column, value in names.items():
+        judged = judged[judged[column] == value]
+    assert len(judged) == 1
+    return judged.iloc[0]
+
+
+def test_a_data_free_row_counts_once_for_every_source():
+    rows = [row("magnitude", target, 0.1, 0.9) for target in ("digits", "glyphs", "textures")]
+    rows += [row("block", "digits", 0.1, 0.9, source="glyphs"), row("magnitude", "digits", 0.1, 0.9, tuned_on="digits")]
+    found = with_sources(pd.DataFrame(rows))
+    untuned = found[(found["score"] == "magnitude") & (found["recovery"] == "none")]
+    assert set(zip(untuned["source"], untuned["target"], untuned["role"], strict=True)) == {
+        ("digits", "digits", "source"),
+        ("digits", "glyphs", "transfer"),
+        ("digits", "textures", "transfer"),
+        ("glyphs", "digits", "transfer"),
+        ("glyphs", "glyphs", "source"),
+        ("glyphs", "textures", "transfer"),
+    }
+    assert len(untuned) == 6
+    assert found.loc[found["score"] == "block", "source"].tolist() == ["glyphs"]
+    assert found.loc[found["recovery"] == "finetune", "source"].tolist() == ["digits"]
+
+
+def test_without_any_source_data_free_rows_stay_transfer():
+    found = with_sources(pd.DataFrame([row("magnitude", "digits", 0.1, 0.9)]))
+    assert found["role"].tolist() == ["transfer"]
+    assert mean_retention(found, by=["sparsity"])["retention"].tolist() == [0.9]
+
+
+@pytest.mark.parametrize("column", ["study", "readout"])
+def test_studies_and_readouts_are_not_averaged_together(column):
+    rows = [row("magnitude", "digits", 0.1, 0.9), row("magnitude", "digits", 0.1, 0.9, **{column: "other"})]
+    with pytest.raises(ValueError, match=f"mixes {column} .*other"):
+        with_sources(pd.DataFrame(rows))
+
+
+def test_mean_retention_spans_pairs_after_averaging_their_seeds():
+    retentions = {("glyphs", 0): 0.2, ("glyphs", 1): 0.6, ("textures", 0): 0.8, ("textures", 1): 1.0}
+    rows = [row("block", target, 0.3, value, source="digits", seed=k) for (target, k), value in retentions.items()]
+    found = mean_retention(with_sources(pd.DataFrame(rows)), by=["score", "sparsity"])
+    assert found.columns.tolist() == ["score", "sparsity", "retention", "low", "high"]
+    assert found.iloc[0, 2:].tolist() == pytest.approx([0.65, 0.4, 0.9])
+
+
+def test_the_rows_of_a_sparsity_and_the_middle_one():
+    frame = pd.DataFrame({"sparsity": [0.1, 0.2, 0.1 + 0.2, 0.3, 0.7, 0.5]})
+    assert at_sparsity(frame, 0.3).index.tolist() == [2, 3]
+    assert middle_sparsity(frame[frame["sparsity"] != 0.1 + 0.2]) == 0.3
+    with pytest.raises(ValueError, match=r"no rows at sparsity 0\.4; the table has 0\.1, 0\.2"):
+        at_sparsity(frame, 0.4)
+
+
+@pytest.mark.parametrize(
+    ("retentions", "name", "safe"),
+    [
+        ({0.1: 1.02, 0.2: 0.97, 0.5: 0.96}, "holds", 0.5),
+        ({0.1: 0.99, 0.2: 0.95, 0.5: 0.94}, "partly", 0.2),  # exactly 1 - τ is kept
+        ({0.5: 0.97, 0.2: 0.90, 0.1: 0.98}, "partly", 0.1),  # rows unordered; what comes back later is not safe
+        ({0.1: 0.94, 0.2: 0.99}, "fails", 0.0),
+    ],
+)
+@pytest.mark.parametrize("role", ["source", "transfer"])
+def test_p1_is_the_largest_sparsity_up_to_which_retention_is_kept(retentions, name, safe, role):
+    other = block({0.1: 0.5, 0.2: 0.5, 0.5: 0.5}, "transfer" if role == "source" else "source")
+    judged = judge(pd.DataFrame(block(retentions, role) + other), tolerance=0.05)
+    found = verdict(judged, prediction="P1", role=role)
+    assert (found["verdict"], found["safe_sparsity"]) == (name, safe)
+    assert (found["cases"], found["tolerance"]) == (1, 0.05)
+    assert "P2" not in set(judged["prediction"])
+
+
+def test_p1_judges_the_mean_over_pairs_and_leaves_fine_tuned_rows_out():
+    rows = [row("block", target, 0.1, value, source="digits") for target, value in [("glyphs", 0.8), ("textures", 1.1)]]
+    rows += [row("block", "glyphs", 0.1, 0.1, source="digits", tuned_on="digits")]
+    found = verdict(judge(pd.DataFrame(rows), tolerance=0.05), prediction="P1", role="transfer")
+    assert (found["verdict"], found["cases"]) == ("holds", 2)
+    assert verdict(judge(pd.DataFrame(rows), tolerance=0.04), prediction="P1", role="transfer")["verdict"] == "fails"
+
+
+def test_p1_counts_a_mean_that_misses_the_bound_by_rounding_as_kept():
+    retentions = {"glyphs": 0.85, "textures": 0.95, "flowers": 1.05}
+    assert pd.Series(retentions).mean() < 0.95
+    rows = [row("block", target, 0.1, value, source="digits") for target, value in retentions.items()]
+    assert judge(pd.DataFrame(rows), tolerance=0.05)["verdict"].tolist() == ["holds"]
+
+
+def tuned_pairs(changes: list[float]) -> pd.DataFrame:
+    """`block@digits` before (retention 0.6, top-1 0.3) and after fine-tuning, a transfer target a change of top-1."""
+    rows = []
+    for i, change in enumerate(changes):
+        rows.append(row("block", f"t{i}", 0.3, 0.6, source="digits"))
+        rows.append(row("block", f"t{i}", 0.3, 0.6 + 2 * change, source="digits", tuned_on="digits"))
+    return pd.DataFrame(rows)
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "fell"),
+    [
+        ([0.10, 0.12, 0.08], "improved", 0),
+        ([-0.10, -0.12, -0.08], "harmed", 3),
+        ([0.10, -0.12, 0.05], "mixed", 1),
+        ([0.0, 0.0], "mixed", 0),
+    ],
+)
+def test_p2_is_the_mean_change_of_paired_rows(changes, name, fell):
+    found = verdict(judge(tuned_pairs(changes), tolerance=0.05), prediction="P2")
+    assert (found["verdict"], found["role"], found["cases"], found["fell"]) == (name, "transfer", len(changes), fell)
+    mean = sum(changes) / len(changes)
+    spread = sum((change - mean) ** 2 for change in changes) / (len(changes) - 1)
+    assert found["change"] == pytest.approx(mean)
+    assert found["standard_error"] == pytest.approx(math.sqrt(spread / len(changes)))
+
+
+def test_p2_says_nothing_on_one_pair():
+    found = verdict(judge(tuned_pairs([0.2]), tolerance=0.05), prediction="P2")
+    assert (found["verdict"], found["cases"]) == ("mixed", 1)
+    assert math.isnan(found["standard_error"])
+
+
+def test_p2_pairs_a_tuned_data_free_mask_with_the_untuned_row_of_its_target():
+    before = {"digits": 0.2, "glyphs": 0.4, "textures": 0.6}
+    rows = [row("magnitude", target, sparsity, value) for target, value in before.items() for sparsity in (0.3, 0.7)]
+    rows += [row("magnitude", target, 0.3, value + 0.2, tuned_on="digits") for target, value in before.items()]
+    found = verdict(judge(pd.DataFrame(rows), tolerance=0.05), prediction="P2")
+    assert (found["cases"], found["verdict"]) == (2, "improved")  # glyphs and textures; digits is the source
+    assert found["change"] == pytest.approx(0.1)
+
+
+def test_p2_pairs_only_the_same_seed_and_sparsity():
+    rows = [
+        *(row("block", "glyphs", 0.3, value, source="digits", seed=seed) for seed, value in [(0, 0.2), (1, 0.6)]),
+        row("block", "glyphs", 0.3, 0.4, source="digits", tuned_on="digits", seed=0),
+        row("block", "glyphs", 0.3, 1.0, source="digits", tuned_on="digits", seed=1),
+        row("block", "glyphs", 0.5, 0.9, source="digits", tuned_on="digits", seed=1),
+    ]
+    found = verdict(judge(pd.DataFrame(rows), tolerance=0.05), prediction="P2")
+    assert found["cases"] == 2
+    assert found["change"] == pytest.approx((0.1 + 0.2) / 2)
+
+
+def test_verdicts_fit_their_schema(tmp_path):
+    accuracy = tuned_pairs([0.1, 0.2])
+    write_table(tmp_path / "accuracy.parquet", accuracy, ACCURACY, {})
+    write_table(tmp_path / "verdicts.parquet", judge(accuracy, 0.05), VERDICTS, {})
+    write_table(tmp_path / "none.parquet", judge(accuracy[accuracy["recovery"] == "lost"], 0.05), VERDICTS, {})
+    assert (tmp_path / "none.parquet").exists()
+
+
+def test_the_summary_states_the_numbers_of_both_tables():
+    rows = block({0.1: 0.99, 0.3: 0.6}, "source") + block({0.1: 0.9, 0.3: 0.4}, "transfer")
+    rows += [
+        row("block", "glyphs", 0.3, 0.7, source="digits", tuned_on="digits"),
+        row("magnitude", "glyphs", 0.1, 1.01),
+        row("magnitude", "glyphs", 0.3, 0.97),
+    ]
+    accuracy = pd.DataFrame(rows)
+    text = summarise(accuracy, judge(accuracy, tolerance=0.05))
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    assert "(2 targets, 1 seed)" in lines[0]
+    assert "magnitude: data-free, so one mask is counted once for every source." in lines
+    assert lines[lines.index("resnet") + 1 : lines.index("resnet") + 6] == [
+        "sparsity 0.1 0.3",
+        "source block 0.990 0.600",
+        "transfer block 0.900 0.400",
+        "transfer block + finetune - 0.700",
+        "transfer magnitude 1.010 0.970",
+    ]
+    assert "resnet block source partly up to sparsity 0.1" in lines
+    assert "resnet block transfer fails not at 0.1, the lowest sparsity tried" in lines
+    assert "resnet magnitude transfer holds at every sparsity tried, up to 0.3" in lines
+    assert "P1: does pruning alone keep accuracy? (mean retention at least 0.95)" in lines
+    assert "resnet block transfer mixed +15.0 over 1 pair, 0 fell" in lines
+
+
+def test_the_summary_leaves_out_what_was_not_done():
+    accuracy = pd.DataFrame([row("magnitude", "glyphs", 0.1, 0.5)])
+    text = summarise(accuracy, judge(accuracy, tolerance=0.05))
+    assert "P1" in text
+    assert "P2" not in text
+    assert "counted once for every source" not in text

@@ -1,0 +1,132 @@
+"""Files that stages hand to each other: whole or absent, in order, the same bytes each time, clear when unreadable."""
+
+from __future__ import annotations
+
+import platform
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+import prunetransfer
+from prunetransfer.artifacts import (
+    ArtifactError,
+    provenance,
+    read_metadata,
+    read_tensors,
+    write_atomically,
+    write_tensors,
+)
+
+TENSORS = {
+    "stem": np.arange(6, dtype=np.float32).reshape(2, 3),
+    "blocks.9": np.array([[True, False]]),
+    "blocks.10": np.arange(4, dtype=np.uint8),
+    "a": np.array([-1, 2], dtype=np.int64),
+}
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "results" / "tensors.safetensors"
+    write_tensors(path, TENSORS, {"alpha": 0.5, "classes": ["b", "a"], "none": None})
+    return path
+
+
+def test_tensors_come_back_in_their_order(file):
+    found = read_tensors(file)
+    assert list(found) == list(TENSORS)
+    for name, array in TENSORS.items():
+        assert found[name].dtype == array.dtype
+        np.testing.assert_array_equal(found[name], array, strict=True)
+
+
+def test_metadata_comes_back(file):
+    metadata = read_metadata(file)
+    assert (metadata["alpha"], metadata["classes"], metadata["none"]) == (0.5, ["b", "a"], None)
+
+
+def test_layout_in_memory_does_not_count(tmp_path):
+    array = np.arange(24, dtype=np.float32).reshape(2, 3, 4)
+    for name, same in {"plain": array, "strided": np.asfortranarray(array)}.items():
+        write_tensors(tmp_path / name, {"w": same}, {})
+    np.testing.assert_array_equal(read_tensors(tmp_path / "strided")["w"], array)
+    assert (tmp_path / "plain").read_bytes() == (tmp_path / "strided").read_bytes()
+
+
+def test_a_scalar_stays_a_scalar(tmp_path):
+    write_tensors(tmp_path / "file", {"num_batches_tracked": np.array(7)}, {})
+    assert read_tensors(tmp_path / "file")["num_batches_tracked"].shape == ()
+
+
+def test_same_content_gives_the_same_bytes(tmp_path):
+    metadata = {"settings": {"seed": 0, "loss": "squared", "samples": 256}, "version": "1", "python": "3"}
+    contents = set()
+    for k in range(10):
+        write_tensors(tmp_path / f"{k}", TENSORS, dict(sorted(metadata.items(), reverse=k % 2 == 0)))
+        contents.add((tmp_path / f"{k}").read_bytes())
+    assert len(contents) == 1
+
+
+def test_a_failed_write_leaves_nothing_behind(tmp_path):
+    def write(partial):
+        partial.write_text("half of it")
+        raise RuntimeError("disk full")
+
+    with pytest.raises(RuntimeError, match="disk full"):
+        write_atomically(tmp_path / "new", write)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failed_write_keeps_what_was_there(file):
+    before = file.read_bytes()
+    with pytest.raises(TypeError):
+        write_tensors(file, TENSORS, {"settings": object()})
+    with pytest.raises(RuntimeError):
+        write_atomically(file, lambda partial: (_ for _ in ()).throw(RuntimeError))
+    assert file.read_bytes() == before
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+
+
+def test_a_reader_never_meets_half_a_file(file):
+    def write(partial):
+        partial.write_text("half")
+        assert list(read_tensors(file)) == list(TENSORS)
+        partial.write_text("whole")
+
+    write_atomically(file, write)
+    assert file.read_text() == "whole"
+
+
+DAMAGES = {
+    "missing": lambda path: path.unlink(),
+    "last byte lost": lambda path: path.write_bytes(path.read_bytes()[:-1]),
+    "header cut": lambda path: path.write_bytes(path.read_bytes()[:40]),
+    "empty": lambda path: path.write_bytes(b""),
+    "foreign": lambda path: path.write_bytes(b"<html>no tensors</html>"),
+    "folder": lambda path: (path.unlink(), path.mkdir()),
+}
+
+
+@pytest.mark.parametrize("read", [read_tensors, read_metadata])
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_what_cannot_be_read_is_named(file, read, damage):
+    DAMAGES[damage](file)
+    with pytest.raises(ArtifactError) as error:
+        read(file)
+    complaint = "no such file" if damage == "missing" else "not a readable safetensors file"
+    assert str(error.value).startswith(f"{file}: {complaint}")
+
+
+def test_files_of_other_programs_have_tensors_but_no_metadata(tmp_path):
+    path = tmp_path / "foreign.safetensors"
+    save_file({"w": np.ones(2)}, path, metadata={"format": "pt"})
+    assert read_tensors(path)["w"].tolist() == [1, 1]
+    with pytest.raises(ArtifactError, match=f"{path}: written by another program"):
+        read_metadata(path)
+
+
+def test_provenance_names_settings_and_versions():
+    found = provenance({"alpha": 1.0})
+    assert found["settings"] == {"alpha": 1.0}
+    assert (found["version"], found["python"]) == (prunetransfer.__version__, platform.python_version())

@@ -1,0 +1,264 @@
+"""Every choice of curvature against brute force: explicit Jacobians and Hessians, and bounds on what is drawn.
+
+With J_i = ∂f_i/∂w and the Hessian H_i of image i's loss by its outputs f_i, the generalised Gauss–Newton matrix is
+1/m Σ_i J_iᵀ H_i J_i.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from unit.networks import BACKBONES, backbone_of, head_of, images_of
+
+from prunetransfer.backbones import Backbone
+from prunetransfer.curvature import block, diagonal, gradients, hutchinson
+from prunetransfer.curvature.gradients import layer_gradients
+from prunetransfer.curvature.seeds import CURVATURES, seeds
+from prunetransfer.heads import Head
+from prunetransfer.losses import LOSSES
+
+IMAGES = images_of(5)
+BLOCK, DAMPING = 7, 1e-2
+
+Tensors = dict[str, Tensor]
+
+
+@pytest.fixture(autouse=True)
+def small_batches(monkeypatch):
+    monkeypatch.setattr(gradients, "IMAGES_AT_ONCE", 3)
+
+
+@pytest.fixture(params=BACKBONES)
+def backbone(request) -> Backbone:
+    return backbone_of(request.param).double()
+
+
+def written_out(loss: str, outputs: Tensor, label: Tensor) -> Tensor:
+    """The loss of one image's outputs [classes]."""
+    if loss == "squared":
+        return 0.5 * ((outputs - torch.eye(len(outputs)).to(outputs)[label]) ** 2).sum()
+    return outputs.exp().sum().log() - outputs[label]
+
+
+def explicit_ggn(backbone: Backbone, head: Head, loss: str) -> Tensors:
+    """Name → the layer's own part [p, p] of the generalised Gauss–Newton matrix."""
+    weights = backbone.prunable()
+    found = dict.fromkeys(weights, 0.0)
+    for image, label in zip(IMAGES.images, IMAGES.labels, strict=True):
+        outputs = head(backbone(image[None]))[0]
+        hessian = torch.func.hessian(functools.partial(written_out, loss))(outputs.detach(), label)
+        rows = [torch.autograd.grad(f, list(weights.values()), retain_graph=True) for f in outputs]
+        for name, column in zip(weights, zip(*rows, strict=True), strict=True):
+            jacobian = torch.stack([g.flatten() for g in column])
+            found[name] = found[name] + jacobian.T @ hessian @ jacobian / len(IMAGES.labels)
+    return found
+
+
+def explicit_inverse(matrix: Tensor) -> Tensor:
+    """[(F_b + λI)⁻¹]_jj of blocks of BLOCK weights."""
+    parts = [matrix[k : k + BLOCK, k : k + BLOCK] for k in range(0, len(matrix), BLOCK)]
+    return torch.cat([torch.linalg.inv(part + DAMPING * torch.eye(len(part)).double()).diagonal() for part in parts])
+
+
+def assembled(backbone: Backbone, head: Head, curvature: str, loss: str, draws: int | None = None) -> Tensors:
+    """Name → [p, p], from the per-sample gradients of the seeds."""
+    chosen = seeds(curvature, loss, draws, seed=0)
+    found: Tensors = {}
+    for batch in layer_gradients(backbone, head, IMAGES.images, IMAGES.labels, chosen):
+        for name, layer in batch.items():
+            g = layer.materialise().flatten(1)
+            found[name] = found.get(name, 0) + g.T @ g / len(IMAGES.labels)
+    return found
+
+
+def diagonal_of(
+    backbone: Backbone, head: Head, curvature: str, loss: str, draws: int | None = None, seed: int = 0
+) -> tuple[Tensors, dict[str, Any]]:
+    """The kind's values and record, on all images."""
+    settings = {"loss": loss, "curvature": curvature, "draws": draws, "samples": 5, "sampling": "balanced"}
+    return diagonal.compute(backbone, head, IMAGES, seed, **settings)
+
+
+def block_of(backbone: Backbone, head: Head, curvature: str, loss: str, draws: int | None = None) -> Tensors:
+    settings = {"loss": loss, "curvature": curvature, "draws": draws, "samples": 5, "sampling": "balanced"}
+    settings |= {"block_size": BLOCK, "damping": DAMPING, "damping_relative": False}
+    return block.compute(backbone, head, IMAGES, 0, **settings, damping_sparsity=0.5, memory_budget=None)[0]
+
+
+def assert_near(found: Tensors, expected: Tensors, tolerance: float) -> None:
+    """Equal up to `tolerance` relative to each layer's norm."""
+    assert list(found) == list(expected)
+    for name, values in expected.items():
+        values = values.view_as(found[name])
+        assert (found[name] - values).norm() <= tolerance * values.norm(), name
+
+
+# --- Gauss–Newton and Fisher ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_ggn_is_exact(backbone, loss):
+    head = head_of(backbone)
+    expected = explicit_ggn(backbone, head, loss)
+    diagonals = {name: matrix.diagonal() for name, matrix in expected.items()}
+    assert all(values.norm() > 1e-3 for values in diagonals.values())  # vanished curvature would prove nothing
+    assert_near(assembled(backbone, head, "ggn", loss), expected, 1e-10)
+    assert_near(diagonal_of(backbone, head, "ggn", loss)[0], diagonals, 1e-10)
+    # the inverse is handed on in float32
+    inverses = {name: explicit_inverse(matrix) for name, matrix in expected.items()}
+    assert_near(block_of(backbone, head, "ggn", loss), inverses, 1e-6)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_empirical_is_the_gradient_of_the_loss(loss):
+    outputs, labels = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), IMAGES.labels
+    (found,) = seeds("empirical", loss, None, seed=0)(outputs, labels)
+    alone = torch.func.grad(functools.partial(written_out, loss))
+    expected = torch.stack([alone(f, y) for f, y in zip(outputs, labels, strict=True)])
+    torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("curvature", ["fisher", "ggn"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_drawn_seeds_make_up_the_hessian_by_the_outputs(curvature, loss):
+    """By expectation: every entry lies within 5 standard errors of 20,000 draws."""
+    draws = 20_000
+    outputs = 2 * torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    label = torch.tensor(0)  # both Hessians are the same whatever the label
+    expected = torch.stack([torch.func.hessian(functools.partial(written_out, loss))(f, label) for f in outputs])
+    v = torch.stack(list(seeds(curvature, loss, draws, seed=0)(outputs, torch.zeros(4).long())))
+    products = draws * v[..., :, None] * v[..., None, :]  # [draws, images, classes, classes]
+    error = (products.mean(0) - expected).abs()
+    standard_error = products.std(0) / draws**0.5
+    assert (error <= 5 * standard_error).all()
+    assert standard_error.max() < 0.02  # so the bound says something
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_many_draws_approach_ggn(backbone, loss):
+    """The error falls as 1/√draws: to a few percent of ggn's norm at 300, and is much larger at one."""
+    head = head_of(backbone)
+    exact, _ = diagonal_of(backbone, head, "ggn", loss)
+    inverse = block_of(backbone, head, "ggn", loss)
+    many, _ = diagonal_of(backbone, head, "fisher", loss, draws=300)
+    assert_near(many, exact, 0.15)
+    assert_near(block_of(backbone, head, "fisher", loss, draws=300), inverse, 0.15)
+    one, _ = diagonal_of(backbone, head, "fisher", loss)
+    assert all((one[name] - values).norm() > 2 * (many[name] - values).norm() for name, values in exact.items())
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_draws_depend_on_the_seed_and_not_on_the_batches(loss, monkeypatch):
+    backbone = backbone_of("conv").double()
+    head = head_of(backbone)
+    first, _ = diagonal_of(backbone, head, "fisher", loss, draws=2)
+    other, _ = diagonal_of(backbone, head, "fisher", loss, draws=2, seed=1)
+    assert not torch.allclose(first["fc.weight"], other["fc.weight"], rtol=1e-2)
+    same, _ = diagonal_of(backbone, head, "ggn", loss, draws=2)
+    assert all(torch.equal(first[name], values) for name, values in same.items())
+    monkeypatch.setattr(gradients, "IMAGES_AT_ONCE", 64)
+    assert_near(diagonal_of(backbone, head, "fisher", loss, draws=2)[0], first, 1e-12)
+
+
+@pytest.mark.parametrize(("curvature", "draws"), [(name, None) for name in CURVATURES] + [("fisher", 2), ("ggn", 2)])
+def test_block_has_the_same_seeds_as_diagonal(curvature, draws):
+    backbone = backbone_of("conv").double()
+    head = head_of(backbone)
+    matrices = assembled(backbone, head, curvature, "cross_entropy", draws)
+    found = block_of(backbone, head, curvature, "cross_entropy", draws)
+    assert_near(found, {name: explicit_inverse(matrix) for name, matrix in matrices.items()}, 1e-6)
+    found, _ = diagonal_of(backbone, head, curvature, "cross_entropy", draws)
+    assert_near(found, {name: matrix.diagonal() for name, matrix in matrices.items()}, 1e-10)
+
+
+def test_what_cannot_be_is_refused():
+    with pytest.raises(ValueError, match="no such curvature: 'hutchinson'; there are empirical, fisher, ggn"):
+        seeds("hutchinson", "squared", None, seed=0)
+    with pytest.raises(ValueError, match="empirical curvature draws nothing, so draws must be left out, not 3"):
+        seeds("empirical", "squared", 3, seed=0)
+
+
+# --- Hutchinson -------------------------------------------------------------------------------------------------------
+
+
+def explicit_hessian(backbone: Backbone, head: Head, loss: str) -> Tensor:
+    """[p, p] of the mean loss by all prunable weights together."""
+    weights = {name: weight.detach() for name, weight in backbone.prunable().items()}
+    sizes = [weight.numel() for weight in weights.values()]
+
+    def mean_loss(flat: Tensor) -> Tensor:
+        parts = zip(weights.items(), flat.split(sizes), strict=True)
+        swapped = {f"network.{name}": part.view(weight.shape) for (name, weight), part in parts}
+        outputs = head(functional_call(backbone, swapped, (IMAGES.images,)))
+        return torch.stack([written_out(loss, f, y) for f, y in zip(outputs, IMAGES.labels, strict=True)]).mean()
+
+    with sdpa_kernel(SDPBackend.MATH):
+        return torch.func.hessian(mean_loss)(torch.cat([weight.flatten() for weight in weights.values()]))
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_hutchinson_estimates_the_diagonal_of_the_hessian(backbone, loss):
+    """A probe's variance is Σ_k≠j H_jk²: no error exceeds 6 standard errors, and their spread is as stated."""
+    head, draws = head_of(backbone), 200
+    hessian = explicit_hessian(backbone, head, loss)
+    found = hutchinson.hessian_diagonal(backbone, head, IMAGES.images, IMAGES.labels, LOSSES[loss], draws, seed=0)
+    estimate, exact = torch.cat([values.flatten() for values in found.values()]), hessian.diagonal()
+    standard_error = ((hessian.square().sum(1) - exact.square()).clamp(min=0) / draws).sqrt()
+    used = standard_error > 1e-12
+    assert used.float().mean() > 0.5
+    torch.testing.assert_close(estimate[~used], exact[~used], rtol=1e-9, atol=1e-12)
+    deviations = ((estimate - exact) / standard_error)[used]
+    assert deviations.abs().max() < 6
+    assert 0.7 < deviations.square().mean() < 1.4
+
+
+def test_probes_depend_on_the_seed_alone():
+    backbone = backbone_of("conv").double()
+    head = head_of(backbone)
+    first, again, other = (diagonal_of(backbone, head, "hutchinson", "squared", seed=seed)[0] for seed in (0, 0, 1))
+    assert all(torch.equal(again[name], values) for name, values in first.items())
+    assert not torch.allclose(other["fc.weight"], first["fc.weight"], rtol=1e-2)
+    default, _ = diagonal_of(backbone, head, "hutchinson", "squared", draws=16)
+    assert all(torch.equal(default[name], values) for name, values in first.items())
+
+
+class Channels(nn.Module):
+    """f_c = w_c x̄_c: with the squared loss the Hessian is diagonal, the mean of x̄_c² over the images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Conv2d(3, 3, 1, groups=3, bias=False)
+        self.unused = nn.Linear(2, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.scale(x).mean((2, 3))
+
+
+@pytest.mark.parametrize("images_at_once", [2, 16])
+def test_one_probe_is_exact_where_the_hessian_is_diagonal(images_at_once, monkeypatch):
+    monkeypatch.setattr(hutchinson, "IMAGES_AT_ONCE", images_at_once)
+    backbone = Backbone(Channels(), [0.5, 0.4, 0.3], [0.2, 0.25, 0.3]).double()
+    head = Head(torch.eye(3).double(), torch.zeros(3).double(), alpha=1.0)
+    found, record = diagonal_of(backbone, head, "hutchinson", "squared", draws=1)
+    means = ((IMAGES.images.double() / 255).mean((1, 2)) - backbone.mean.flatten()) / backbone.std.flatten()
+    torch.testing.assert_close(found["scale.weight"].flatten(), means.square().mean(0), rtol=1e-12, atol=0)
+    assert (found["unused.weight"] == 0).all()
+    assert record["negative"] == 0
+
+
+def test_estimates_below_zero_count_as_zero_and_are_recorded():
+    backbone = backbone_of("conv").double()
+    head = head_of(backbone)
+    found, record = diagonal_of(backbone, head, "hutchinson", "cross_entropy", draws=1)
+    settings = (backbone, head, IMAGES.images, IMAGES.labels, LOSSES["cross_entropy"])
+    estimate = hutchinson.hessian_diagonal(*settings, draws=1, seed=0)
+    assert all(torch.equal(values, estimate[name].clamp(min=0)) for name, values in found.items())
+    assert record["negative"] == torch.cat([values.flatten() for values in estimate.values()]).lt(0).double().mean()
+    assert 0.05 < record["negative"] < 0.6
+    assert record["images"]["per_class"] == {"a": 2, "b": 2, "c": 1}

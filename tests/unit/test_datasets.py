@@ -1,0 +1,415 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageFont
+from safetensors.numpy import save_file
+
+from prunetransfer.artifacts import ArtifactError, read_metadata, write_tensors
+from prunetransfer.datasets.kinds import glyphs, textures
+from prunetransfer.datasets.prepared import prepare, write_split
+from prunetransfer.datasets.samples import Samples, held_out, load_samples
+from prunetransfer.datasets.splits import SAMPLINGS, Split, balanced_subset, draw_images, read_split, uniform_subset
+
+SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+FEW = {"train_per_class": 3, "test_per_class": 2}
+GENERATED = [("digits", {}), ("glyphs", FEW), ("textures", FEW)]
+
+
+def grey(level: int, shape: tuple[int, int] = (2, 2)) -> Image.Image:
+    return Image.fromarray(np.full(shape, level, dtype=np.uint8))
+
+
+def contents(samples: Samples) -> list[bytes]:
+    return [image.tobytes() for image in samples.images]
+
+
+def one(image: Image.Image, size: int) -> np.ndarray:
+    """The image alone, prepared: uint8 [size, size, 3]."""
+    return prepare(Samples([image, grey(0)], np.array([0, 1]), ["a", "b"]), size)[0][0]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Callable[..., Path]:
+    """Writes one tiny image at each path given, its grey level the path's number; returns the root."""
+
+    def make(*paths: str) -> Path:
+        for level, path in enumerate(paths):
+            target = tmp_path / "images" / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            grey(level).save(target)
+        return tmp_path / "images"
+
+    return make
+
+
+# Samples
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "complaint"),
+    [
+        ([0, 0], ["cats", "dogs", "owls"], "no images for class dogs, owls"),
+        ([0, 0], ["cats"], "at least two classes, got cats"),
+        ([0, 2], ["cats", "dogs"], "label 2 is out of range: 2 classes allow 0 to 1"),
+        ([-1, 0], ["cats", "dogs"], "label -1 is out of range"),
+        ([0, 1, 1], ["cats", "dogs"], "2 images but 3 labels"),
+    ],
+)
+def test_samples_refuse_what_is_no_task(labels, classes, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        Samples([grey(0), grey(1)], np.array(labels), classes)
+
+
+@pytest.mark.parametrize(
+    ("kind", "split", "settings", "complaints"),
+    [
+        ("glyph", "train", {}, ["'glyph'", "digits, folder, glyphs, textures"]),
+        ("digits", "val", {}, ["'val'", "train, test"]),
+        ("textures", "train", {"sed": 1}, ["'textures'", "'sed'", "seed, train_per_class, test_per_class"]),
+        ("folder", "train", {}, ["'folder'", "'path'"]),
+    ],
+)
+def test_load_samples_says_what_is_allowed(kind, split, settings, complaints, tmp_path):
+    with pytest.raises(ValueError) as error:
+        load_samples(kind, split, settings, tmp_path)
+    assert all(complaint in str(error.value) for complaint in complaints)
+
+
+def test_held_out_takes_its_share_of_every_class():
+    labels = np.repeat([0, 1, 2], [10, 5, 2])
+    chosen = held_out(labels, 0.4, seed=0)
+    assert np.bincount(labels[chosen]).tolist() == [4, 2, 1]
+    assert (held_out(labels, 0.4, seed=0) == chosen).all()
+    assert (held_out(labels, 0.4, seed=1) != chosen).any()
+
+
+# Generated kinds
+
+
+@pytest.mark.parametrize(("kind", "settings"), GENERATED)
+def test_seed_decides_the_images(kind, settings, tmp_path):
+    def bytes_of(seed: int) -> list[bytes]:
+        return contents(load_samples(kind, "train", {**settings, "seed": seed}, tmp_path))
+
+    assert bytes_of(0) == bytes_of(0)
+    assert bytes_of(0) != bytes_of(1)
+
+
+@pytest.mark.parametrize(("kind", "settings"), GENERATED)
+def test_train_and_test_share_classes_but_no_image(kind, settings, tmp_path):
+    train, test = (load_samples(kind, split, settings, tmp_path) for split in ("train", "test"))
+    assert train.classes == test.classes
+    assert train.labels.dtype == test.labels.dtype == np.int64
+    assert not set(contents(train)) & set(contents(test))
+
+
+def test_digits_are_all_there_and_stratified(tmp_path):
+    train, test = (load_samples("digits", split, {}, tmp_path) for split in ("train", "test"))
+    assert (len(train.images), len(test.images)) == (1078, 719)
+    share = np.bincount(test.labels) / (np.bincount(train.labels) + np.bincount(test.labels))
+    assert np.abs(share - 0.4).max() < 0.005
+    assert max(image.getextrema()[1] for image in train.images) == 255
+
+
+@pytest.mark.parametrize(("kind", "classes"), [("glyphs", 26), ("textures", 10)])
+def test_counts_are_those_asked_for(kind, classes, tmp_path):
+    for split, count in (("train", 3), ("test", 2)):
+        assert np.bincount(load_samples(kind, split, FEW, tmp_path).labels).tolist() == [count] * classes
+
+
+def test_glyphs_test_on_fonts_of_other_families():
+    families = {
+        split: {ImageFont.truetype(str(glyphs._font(name)), 10).getname()[0] for name in names}
+        for split, names in glyphs.FONTS.items()
+    }
+    assert len(families["train"]) == 4 and len(families["test"]) == 5
+    assert not families["train"] & families["test"]
+
+
+def test_glyphs_name_a_font_that_is_missing(monkeypatch):
+    monkeypatch.setitem(glyphs.FONTS, "train", ("NoSuchFont.ttf",))
+    with pytest.raises(ValueError, match=r"NoSuchFont\.ttf: Matplotlib .* lacks a font"):
+        glyphs.load("train")
+
+
+def test_every_glyph_is_drawn_inside_its_image(monkeypatch):
+    monkeypatch.setattr(glyphs, "NOISE", 0.0)
+    for image in glyphs.load("train", train_per_class=len(glyphs.FONTS["train"])).images:
+        pixels = np.asarray(image).astype(int)
+        inked = pixels < pixels.max() - 75
+        edge = inked.copy()
+        edge[1:-1, 1:-1] = False
+        assert inked.sum() > 100
+        assert edge.sum() < 16  # a tilted serif may touch the frame, no more
+
+
+@pytest.mark.parametrize("name", sorted(textures.PATTERNS))
+def test_every_pattern_has_figure_and_ground(name, monkeypatch):
+    u, v = np.meshgrid(np.linspace(-3, 3, 64), np.linspace(-3, 3, 64))
+    values = textures.PATTERNS[name](u[None], v[None], np.random.default_rng(0))
+    assert values.shape == (1, 64, 64)
+    assert 0 <= values.min() < 0.2 and 0.8 < values.max() <= 1
+    assert 0.1 < values.mean() < 0.9
+
+
+# Folders
+
+
+def test_folder_reads_its_splits_in_order(folder, tmp_path):
+    root = folder("train/dog/2.png", "train/dog/10.PNG", "train/cat/x.bmp", "test/cat/y.png", "test/dog/z.png")
+    (root / "train" / ".cache").mkdir()
+    (root / "train" / "dog" / ".hidden.png").touch()
+    (root / "train" / "dog" / "notes.txt").touch()
+    train = load_samples("folder", "train", {"path": "images"}, tmp_path)
+    test = load_samples("folder", "test", {"path": str(root)}, "elsewhere")
+    assert train.classes == test.classes == ["cat", "dog"]
+    assert [image.getpixel((0, 0)) for image in train.images] == [2, 1, 0]
+    assert train.labels.tolist() == [0, 1, 1]
+    assert [image.getpixel((0, 0)) for image in test.images] == [3, 4]
+
+
+def test_folder_takes_val_where_there_is_no_test(folder, tmp_path):
+    folder("train/a/0.png", "train/b/0.png", "val/a/0.png", "val/b/0.png")
+    assert [i.getpixel((0, 0)) for i in load_samples("folder", "test", {"path": "images"}, tmp_path).images] == [2, 3]
+
+
+def test_folder_without_splits_holds_out_a_fifth_of_each_class(folder, tmp_path):
+    folder(*(f"{name}/{k}.png" for name in ("bus", "car", "train") for k in range(10)))
+
+    def load(split: str, seed: int = 0) -> Samples:
+        return load_samples("folder", split, {"path": "images", "seed": seed}, tmp_path)
+
+    train, test = load("train"), load("test")
+    assert test.classes == ["bus", "car", "train"]
+    assert np.bincount(test.labels).tolist() == [2, 2, 2]
+    assert sorted(contents(train) + contents(test)) == sorted(grey(level).tobytes() for level in range(30))
+    assert contents(load("test")) == contents(test) != contents(load("test", seed=1))
+
+
+@pytest.mark.parametrize(
+    ("files", "complaints"),
+    [
+        ([], ["images: no such folder"]),
+        (["train/a/0.png", "train/b/0.png"], ["images: found only train/;", "test/ (or val/)", "one folder a class"]),
+        (["test/a/0.png", "val/a/0.png"], ["images: found only test/ and val/;", "train/"]),
+        (["train/a/0.png", "train/b/0.png", "test/a/0.png", "test/c/0.png"], ["same classes", "in one only: b, c"]),
+        (["train/a/0.png", "test/a/0.png"], ["train: expected at least two folders", "found a"]),
+        (["0.png", "1.png"], ["images: expected at least two folders", "found none"]),
+        (["a/0.png", "a/1.png", "b/0.png"], ["b: 1 images, at least 2 needed", ".jpg"]),
+    ],
+)
+def test_folder_says_what_is_wrong_with_it(files, complaints, folder, tmp_path):
+    folder(*files)
+    with pytest.raises(ValueError) as error:
+        load_samples("folder", "train", {"path": "images"}, tmp_path)
+    assert all(complaint in str(error.value) for complaint in complaints)
+
+
+def test_folder_refuses_a_class_without_images(folder, tmp_path):
+    root = folder("train/a/0.png", "train/b/0.png", "test/a/0.png", "test/b/0.png")
+    (root / "train" / "b" / "0.png").rename(root / "train" / "b" / "0.txt")
+    with pytest.raises(ValueError, match=r"b: 0 images, at least 1 needed; files may end in .*\.png"):
+        load_samples("folder", "train", {"path": "images"}, tmp_path)
+
+
+@pytest.mark.parametrize("keep", [0, 30, 1000])
+def test_damaged_image_is_named_when_it_is_decoded(keep, folder, tmp_path):
+    root = folder("train/a/0.png", "train/b/0.png", "test/a/0.png", "test/b/0.png")
+    damaged = root / "train" / "b" / "0.png"
+    Image.effect_noise((64, 64), 50).save(damaged)
+    damaged.write_bytes(damaged.read_bytes()[:keep])
+    samples = load_samples("folder", "train", {"path": "images"}, tmp_path)
+    with pytest.raises(ValueError, match=r"train/b/0\.png: not a readable image"):
+        prepare(samples, 8)
+
+
+# Preparation
+
+
+def reopened(image: Image.Image, form: str, **options) -> Image.Image:
+    file = io.BytesIO()
+    image.save(file, form, **options)
+    return Image.open(file)
+
+
+def transparent_palette() -> Image.Image:
+    image = Image.new("P", (2, 2), 1)
+    image.putpalette([10, 20, 30, 200, 0, 0])
+    image.putpixel((0, 0), 0)
+    return reopened(image, "PNG", transparency=0)
+
+
+@pytest.mark.parametrize(
+    ("image", "corner", "centre"),
+    [
+        (Image.fromarray(np.array([[False, True], [True, True]])), (0, 0, 0), (255, 255, 255)),
+        (Image.fromarray(np.array([[7, 200], [200, 200]], dtype=np.uint8)), (7, 7, 7), (200, 200, 200)),
+        (Image.fromarray(np.array([[65535, 257], [0, 2570]], dtype=np.uint16)), (255, 255, 255), (10, 10, 10)),
+        (Image.fromarray(np.array([[65535, 257], [0, 2570]], dtype=np.int32)), (255, 255, 255), (10, 10, 10)),
+        (Image.new("RGB", (2, 2), (1, 2, 3)), (1, 2, 3), (1, 2, 3)),
+        (Image.new("RGBA", (2, 2), (200, 0, 0, 0)), (255, 255, 255), (255, 255, 255)),
+        (Image.new("RGBA", (2, 2), (200, 0, 0, 51)), (244, 204, 204), (244, 204, 204)),
+        (Image.new("LA", (2, 2), (0, 0)), (255, 255, 255), (255, 255, 255)),
+        (Image.new("CMYK", (2, 2), (0, 255, 255, 0)), (255, 0, 0), (255, 0, 0)),
+        (transparent_palette(), (255, 255, 255), (200, 0, 0)),
+        (reopened(Image.new("RGB", (2, 2), (9, 9, 9)), "PNG", transparency=(9, 9, 9)), (255,) * 3, (255,) * 3),
+        (reopened(Image.new("P", (2, 2), 0), "GIF"), (0, 0, 0), (0, 0, 0)),
+    ],
+    ids=["1", "L", "I;16", "I", "RGB", "RGBA", "RGBA-20%", "LA", "CMYK", "P-transparent", "RGB-transparent", "GIF"],
+)
+def test_every_mode_becomes_rgb(image, corner, centre):
+    pixels = one(image, 2)
+    assert pixels.dtype == np.uint8 and pixels.shape == (2, 2, 3)
+    assert (tuple(pixels[0, 0]), tuple(pixels[1, 1])) == (corner, centre)
+
+
+def test_palette_colours_are_kept():
+    image = Image.new("P", (2, 2), 1)
+    image.putpalette([10, 20, 30, 200, 0, 0])
+    assert tuple(one(image, 2)[0, 0]) == (200, 0, 0)
+
+
+def test_orientation_tag_is_obeyed():
+    left_dark = np.full((8, 8), 255, dtype=np.uint8)
+    left_dark[:, :4] = 0
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn a quarter clockwise to see it upright
+    pixels = one(reopened(Image.fromarray(left_dark), "PNG", exif=exif), 8)
+    assert (pixels[:4] == 0).all() and (pixels[4:] == 255).all()
+
+
+def test_centre_of_the_long_side_is_kept_at_the_scale_of_the_short_one():
+    wide = np.zeros((20, 60), dtype=np.uint8)
+    wide[:, 20:40] = 255
+    for pixels in (one(Image.fromarray(wide), 10), one(Image.fromarray(wide.T.copy()), 10)):
+        assert (pixels[1:-1, 1:-1] == 255).all() and pixels.min() > 200
+    ramp = np.tile(np.arange(0, 240, 2, dtype=np.uint8), (60, 1))  # 120 wide: columns 30 to 90 stay
+    middle = one(Image.fromarray(ramp), 30)[15, 5:-5, 0].astype(int)
+    assert np.abs(middle - (60 + 4 * np.arange(5, 25) + 1)).max() <= 1
+
+
+def test_pixels_without_a_known_range_are_refused_by_name(tmp_path):
+    for name, array, complaint in (
+        ("float.tif", np.zeros((2, 2), dtype=np.float32), "floating-point pixels"),
+        ("deep.tif", np.full((2, 2), 70000, dtype=np.int32), "grey levels 70000 to 70000; 16 bits allow 0 to 65535"),
+    ):
+        Image.fromarray(array).save(tmp_path / name)
+        with pytest.raises(ValueError, match=f"{name}: {complaint}"):
+            one(Image.open(tmp_path / name), 2)
+    with pytest.raises(ValueError, match="image 0: floating-point pixels"):
+        one(Image.fromarray(np.zeros((2, 2), dtype=np.float32)), 2)
+
+
+# Split files
+
+
+def test_split_survives_the_disk(tmp_path):
+    path = tmp_path / "images" / "textures-16" / "test.safetensors"
+    samples = load_samples("textures", "test", FEW, tmp_path)
+    write_split(path, samples, 16, {"kind": "textures"})
+    split = read_split(path)
+    images, labels = prepare(samples, 16)
+    assert split.images.dtype == torch.uint8 and split.images.shape == (20, 16, 16, 3)
+    assert (split.images.numpy() == images).all()
+    assert split.labels.dtype == torch.int64 and split.labels.tolist() == labels.tolist()
+    assert split.classes == tuple(samples.classes)
+    assert read_metadata(path)["settings"] == {"kind": "textures"}
+
+
+def test_split_is_the_same_file_each_time(tmp_path):
+    paths = [tmp_path / f"{k}.safetensors" for k in range(8)]
+    for path in paths:
+        write_split(path, load_samples("glyphs", "test", FEW, tmp_path), 16, {})
+    assert len({path.read_bytes() for path in paths}) == 1
+
+
+def test_damaged_and_foreign_splits_are_refused_by_name(tmp_path):
+    path = tmp_path / "train.safetensors"
+    with pytest.raises(ArtifactError, match=r"train\.safetensors: no such file"):
+        read_split(path)
+    write_split(path, load_samples("textures", "test", FEW, tmp_path), 16, {})
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(ArtifactError, match=r"train\.safetensors: not a readable"):
+        read_split(path)
+    save_file({"images": np.zeros(1)}, path)
+    with pytest.raises(ArtifactError, match=r"train\.safetensors: written by another program"):
+        read_split(path)
+    write_tensors(path, {"weight": np.zeros(1)}, {})
+    with pytest.raises(ArtifactError, match=r"train\.safetensors: not a prepared split \(tensors: weight\)"):
+        read_split(path)
+
+
+# Balanced draws
+
+
+def test_balanced_subset_is_balanced_exact_and_seeded():
+    labels = torch.arange(10).repeat_interleave(torch.arange(20, 30))
+    drawn = balanced_subset(labels, 57, seed=0)
+    assert drawn.tolist() == sorted(set(drawn.tolist())) and len(drawn) == 57
+    assert sorted(labels[drawn].bincount().tolist()) == [5] * 3 + [6] * 7
+    assert torch.equal(balanced_subset(labels, 57, seed=0), drawn)
+    assert not torch.equal(balanced_subset(labels, 57, seed=1), drawn)
+    assert set(balanced_subset(labels, 30, seed=0).tolist()) < set(drawn.tolist())
+
+
+def test_balanced_subset_fills_small_classes_from_the_others():
+    labels = torch.tensor([0] * 2 + [1] * 50 + [2] * 5)
+    assert labels[balanced_subset(labels, 27, seed=0)].bincount().tolist() == [2, 20, 5]
+    assert balanced_subset(labels, 1000, seed=0).tolist() == list(range(57))
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_drawing_nothing_is_refused(sampling):
+    with pytest.raises(ValueError, match="cannot draw 0 images"):
+        SAMPLINGS[sampling](torch.tensor([0, 1]), 0, seed=0)
+
+
+def test_uniform_subset_takes_classes_as_often_as_they_are_there():
+    labels = torch.tensor([0] * 100 + [1] * 300)
+    drawn = uniform_subset(labels, 100, seed=0)
+    assert drawn.tolist() == sorted(set(drawn.tolist())) and len(drawn) == 100
+    assert torch.equal(uniform_subset(labels, 100, seed=0), drawn)
+    assert not torch.equal(uniform_subset(labels, 100, seed=1), drawn)
+    assert uniform_subset(labels, 1000, seed=0).tolist() == list(range(400))
+    # Of 100 draws, 25 are expected in the first class and its standard deviation is 3.8; over 40 seeds, 0.6.
+    of_the_first = [100 - int(labels[uniform_subset(labels, 100, seed)].sum()) for seed in range(40)]
+    assert len(set(of_the_first)) > 5
+    assert sum(of_the_first) / 40 == pytest.approx(25, abs=3)
+
+
+@pytest.mark.parametrize("sampling", SAMPLINGS)
+def test_what_was_drawn_is_recorded(sampling):
+    labels = torch.tensor([0] * 10 + [2] * 30)
+    split = Split(torch.arange(40).view(40, 1, 1, 1), labels, ("a", "b", "c"))
+    drawn, record = draw_images(split, 12, sampling, seed=3)
+    chosen = drawn.images.flatten()
+    assert torch.equal(chosen, SAMPLINGS[sampling](labels, 12, 3)) and torch.equal(drawn.labels, labels[chosen])
+    first = int((drawn.labels == 0).sum())
+    per_class = {"a": first, "b": 0, "c": 12 - first}
+    assert record == {"images": {"sampling": sampling, "seed": 3, "per_class": per_class}}
+    assert sampling == "uniform" or first == 6
+
+
+# Real images
+
+
+@pytest.mark.parametrize(
+    ("name", "mode", "counts", "classes"), [("rsscn7", "RGB", (770, 280), 7), ("omniglot", "1", (1904, 816), 136)]
+)
+def test_real_images_are_prepared(name, mode, counts, classes):
+    if not (SHARED_DATA / name).is_dir():
+        pytest.skip(f"no {SHARED_DATA / name}: this test reads real images")
+    train, test = (load_samples("folder", split, {"path": name}, SHARED_DATA) for split in ("train", "test"))
+    assert (len(train.images), len(test.images)) == counts
+    assert len(train.classes) == classes
+    assert test.images[0].mode == mode
+    few = Samples([test.images[k] for k in range(40)], np.arange(40) % 2, ["a", "b"])
+    images, _ = prepare(few, 64)
+    assert images.std(axis=(1, 2, 3)).min() > 5
+    assert (np.ptp(images, axis=3).max() == 0) == (mode == "1")

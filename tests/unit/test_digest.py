@@ -1,0 +1,193 @@
+"""The code digest: what runs counts, what a reader sees does not, and each stage's digest covers what it imports."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from prunetransfer import digest
+
+SCORE_SCRIPT = """
+from prunetransfer.scores import SCORES
+from prunetransfer.stage import stage
+
+with stage(snakemake):
+    print(SCORES)
+"""
+
+
+@pytest.fixture
+def package(tmp_path, repository, monkeypatch) -> Path:
+    """A copy of the package that a test may edit; the digest looks there."""
+    copy = tmp_path / "src" / "prunetransfer"
+    shutil.copytree(repository / "src/prunetransfer", copy, ignore=shutil.ignore_patterns("data", "__pycache__"))
+    monkeypatch.setattr(digest, "PACKAGE", copy)
+    yield copy
+    forget()
+
+
+@pytest.fixture
+def script(tmp_path, package) -> Path:
+    path = tmp_path / "workflow" / "compute_score.py"
+    path.parent.mkdir()
+    path.write_text(SCORE_SCRIPT)
+    return path
+
+
+def forget() -> None:
+    """A new process would not remember the files."""
+    for cached in (digest._imports, digest._tree, digest._normalised):
+        cached.cache_clear()
+
+
+def code_digest(script: Path, *modules: str, score: str | None = None) -> str:
+    forget()
+    return digest.code_digest(script, *modules, score=score)
+
+
+def edit(file: Path, change: Callable[[str], str]) -> None:
+    before = file.read_text()
+    file.write_text(change(before))
+    assert file.read_text() != before
+
+
+def replaced(old: str, new: str) -> Callable[[str], str]:
+    return lambda text: text.replace(old, new)
+
+
+READERS = {
+    "comment": lambda text: "# a comment\n" + text.replace(")\n", ")  # another\n"),
+    "module docstring": lambda text: re.sub('^"""', '"""Other words. ', text),
+    "function docstring": replaced('"""½', '"""Other words: ½'),
+    "class docstring": replaced('"""A score', '"""Some score'),
+    "formatting": lambda text: text.replace(", ", ",\\\n        ").replace("0.5 *", "0.50*").replace("\n\n", "\n\n\n"),
+    "quotes": replaced('"diagonal"', "'diagonal'"),
+}
+
+
+@pytest.mark.parametrize("change", READERS)
+@pytest.mark.parametrize("score", [None, "diagonal"])
+def test_what_only_a_reader_sees_does_not_count(package, script, change, score):
+    before = code_digest(script, score=score)
+    edit(package / "scores.py", READERS[change])
+    assert code_digest(script, score=score) == before
+
+
+def test_file_times_do_not_count(package, script):
+    before = code_digest(script)
+    for file in [script, *package.rglob("*.py")]:
+        file.touch()
+    assert code_digest(script) == before
+
+
+def test_where_the_files_lie_does_not_count(package, script, tmp_path, monkeypatch):
+    before = code_digest(script, "curvature.block")
+    for parent in ("a", "z"):  # to one side of the package and to the other
+        moved = tmp_path / parent / "compute_score.py"
+        moved.parent.mkdir()
+        shutil.copy(script, moved)
+        assert code_digest(moved, "curvature.block") == before
+    elsewhere = tmp_path / "site-packages" / "prunetransfer"
+    shutil.copytree(package, elsewhere)
+    monkeypatch.setattr(digest, "PACKAGE", elsewhere)
+    assert code_digest(script, "curvature.block") == before
+
+
+def test_the_script_itself_counts(package, script):
+    before = code_digest(script)
+    edit(script, replaced("print(SCORES)", "print(list(SCORES))"))
+    assert code_digest(script) != before
+
+
+@pytest.mark.parametrize("file", ["scores.py", "stage.py"])
+def test_what_the_script_imports_counts(package, script, file):
+    before = code_digest(script)
+    edit(package / file, lambda text: text + "\nMORE = 1\n")
+    assert code_digest(script) != before
+
+
+def test_what_the_script_does_not_import_does_not_count(package, script):
+    before = code_digest(script)
+    edit(package / "heads.py", lambda text: text + "\nMORE = 1\n")
+    assert code_digest(script) == before
+
+
+@pytest.mark.parametrize(
+    "file", ["backbones.py", "artifacts.py", "datasets/splits.py", "curvature/gradients.py", "losses.py"]
+)
+def test_modules_named_at_run_time_count_with_all_they_import(package, script, file):
+    alone, whole = code_digest(script), code_digest(script, "curvature.diagonal")
+    assert alone != whole
+    edit(package / file, lambda text: text + "\nMORE = 1\n")
+    assert code_digest(script) == alone
+    assert code_digest(script, "curvature.diagonal") != whole
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "from prunetransfer.extra import more",
+        "from prunetransfer import extra",
+        "import prunetransfer.extra",
+        "import prunetransfer.extra as short",
+        "def work():\n    from prunetransfer.extra import more",
+        "if snakemake:\n    import json, prunetransfer.extra",
+        "from prunetransfer.between import more",
+    ],
+)
+def test_every_way_to_import_is_followed(package, script, statement):
+    (package / "extra.py").write_text("more = 1\n")
+    (package / "between.py").write_text("import math\ndef lazily():\n    from prunetransfer.extra import more\n")
+    script.write_text(f"{statement}\n")
+    before = code_digest(script)
+    (package / "extra.py").write_text("more = 2\n")
+    assert code_digest(script) != before
+
+
+def test_a_package_is_followed_into_its_init(package, script):
+    (package / "room").mkdir()
+    (package / "room/__init__.py").write_text("more = 1\n")
+    script.write_text("from prunetransfer.room import more\n")
+    before = code_digest(script)
+    (package / "room/__init__.py").write_text("more = 2\n")
+    assert code_digest(script) != before
+
+
+def test_modules_that_import_each_other_end(package, script):
+    (package / "one.py").write_text("import prunetransfer.two\n")
+    (package / "two.py").write_text("import prunetransfer.one\n")
+    script.write_text("import prunetransfer.one\n")
+    assert re.fullmatch("[0-9a-f]{16}", code_digest(script))
+
+
+def test_an_edited_score_leaves_the_others(package, script):
+    names = ("magnitude", "diagonal", "block")
+    before = {name: code_digest(script, score=name) for name in names}
+    assert len(set(before.values())) == 3
+    edit(package / "scores.py", replaced("0.5 * w.square() / curvature", "0.6 * w.square() / curvature"))
+    after = {name: code_digest(script, score=name) for name in names}
+    assert [name for name in names if after[name] != before[name]] == ["block"]
+
+
+def test_a_new_score_leaves_the_others(package, script):
+    before = [code_digest(script, score=name) for name in ("magnitude", "block")]
+    edit(
+        package / "scores.py", lambda text: text + "\n\n@pruning_score(curvature=None)\ndef none(w, c):\n    return w\n"
+    )
+    assert [code_digest(script, score=name) for name in ("magnitude", "block")] == before
+
+
+def test_what_all_scores_share_counts_for_each(package, script):
+    before = {name: code_digest(script, score=name) for name in ("magnitude", "block")}
+    edit(package / "scores.py", lambda text: text + "\n\ndef helper():\n    return 1\n")
+    assert all(code_digest(script, score=name) != old for name, old in before.items())
+
+
+def test_a_score_that_reads_other_curvature_counts(package, script):
+    before = code_digest(script, score="diagonal")
+    edit(package / "scores.py", replaced('@pruning_score(curvature="diagonal")', '@pruning_score(curvature="block")'))
+    assert code_digest(script, score="diagonal") != before

@@ -1,0 +1,147 @@
+"""Evaluation: what a plain PyTorch loop measures, for every mask of a grid and in any order of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+from unit.networks import BACKBONES, CLASSES, backbone_of, head_of, images_of, state_of, weights_of
+
+from prunetransfer.artifacts import write_tensors
+from prunetransfer.backbones import Backbone, extract_features
+from prunetransfer.datasets.splits import Split
+from prunetransfer.evaluation import evaluate_grid, zero_shot
+from prunetransfer.heads import Head
+from prunetransfer.masks import achieved_sparsity, global_mask, write_mask
+
+SPARSITIES = [0.0, 0.3, 0.7]
+COUNT = 260  # more than one batch
+
+
+@pytest.fixture(params=BACKBONES)
+def kind(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def backbone(kind) -> Backbone:
+    return backbone_of(kind)
+
+
+@pytest.fixture
+def images(backbone) -> Split:
+    """More images than one batch takes, at times labelled as the dense backbone reads them."""
+    split = images_of(COUNT)
+    read = head_of(backbone)(extract_features(backbone, split.images)).argmax(1)
+    return Split(split.images, torch.where(torch.arange(COUNT) % 4 > 0, read, split.labels), split.classes)
+
+
+@pytest.fixture
+def masks(backbone, tmp_path) -> list[Path]:
+    """Mask files of magnitude at SPARSITIES."""
+    scores = {name: w.square().numpy() for name, w in weights_of(backbone).items()}
+    for q in SPARSITIES:
+        write_mask(tmp_path / f"{q}.mask", global_mask(scores, q), {"sparsity": q})
+    return [tmp_path / f"{q}.mask" for q in SPARSITIES]
+
+
+def plain_loop(backbone: Backbone, head: Head, images: Split) -> tuple[int, float]:
+    """How many are right, and the mean of ½‖f − y‖², by images one after the other."""
+    correct, loss = 0, 0.0
+    for image, label in zip(images.images, images.labels, strict=True):
+        with torch.no_grad():
+            pixels = (image.float() / 255).permute(2, 0, 1)[None]
+            features = backbone.network((pixels - backbone.mean) / backbone.std)
+        outputs = F.linear(features, head.weight.T, head.bias)[0]
+        correct += int(outputs.argmax()) == int(label)
+        loss += 0.5 * (outputs - torch.eye(CLASSES)[label]).square().sum().item()
+    return correct, loss / len(images.labels)
+
+
+def measured(rows: list[dict]) -> dict[float, tuple]:
+    return {row["sparsity"]: (row["correct"], row["top1"], row["loss"], row["retention"]) for row in rows}
+
+
+def test_zero_shot_is_a_plain_loop(backbone, images):
+    head = head_of(backbone)
+    correct, loss = plain_loop(backbone, head, images)
+    found = zero_shot(backbone.train(), head, images)
+    assert (found.n, found.correct, found.top1) == (COUNT, correct, correct / COUNT)
+    assert found.loss == pytest.approx(loss, rel=1e-4)
+    assert found.images_per_second > 0
+    assert 0.5 < found.top1 < 1
+
+
+def test_sparsity_0_is_the_dense_backbone_exactly(backbone, images, masks):
+    head = head_of(backbone)
+    dense = zero_shot(backbone, head, images)
+    (row,) = evaluate_grid(backbone, head, images, masks[:1], recovered=False)
+    assert (row["correct"], row["loss"], row["top1"]) == (dense.correct, dense.loss, dense.top1)
+    assert (row["sparsity"], row["achieved_sparsity"], row["dense_top1"], row["retention"]) == (0, 0, dense.top1, 1)
+
+
+def test_each_row_is_the_pruned_backbone_in_a_plain_loop(backbone, images, masks):
+    head, dense = head_of(backbone), state_of(backbone)
+    sizes = torch.cat([w.abs().flatten() for w in weights_of(backbone).values()])
+    rows = evaluate_grid(backbone, head, images, masks, recovered=False)
+    assert [row["sparsity"] for row in rows] == SPARSITIES
+    for row in rows:
+        count = round(row["sparsity"] * len(sizes))
+        threshold = sizes.sort().values[count]
+        backbone.network.load_state_dict(dense)
+        for w in weights_of(backbone).values():
+            w[w.abs() < threshold] = 0
+        correct, loss = plain_loop(backbone, head, images)
+        assert (row["n"], row["correct"], row["top1"]) == (COUNT, correct, correct / COUNT)
+        assert row["loss"] == pytest.approx(loss, rel=1e-4)
+        assert row["achieved_sparsity"] == pytest.approx(count / len(sizes))
+        assert row["retention"] == pytest.approx(row["top1"] / rows[0]["top1"])
+        assert (row["readout"], row["device"]) == ("zero_shot", "cpu")
+    assert rows[-1]["correct"] < rows[0]["correct"]
+
+
+def test_the_order_of_the_grid_does_not_count(kind, backbone, images, masks):
+    head = head_of(backbone)
+    upwards = measured(evaluate_grid(backbone, head, images, masks, recovered=False))
+    assert measured(evaluate_grid(backbone_of(kind), head, images, masks[::-1], recovered=False)) == upwards
+
+
+def test_recovered_weights_are_read_whole(images, backbone, masks, tmp_path):
+    head, dense = head_of(backbone), state_of(backbone)
+    expected = {}
+    for q in (0.2, 0.5):
+        state = {name: t + 0.1 * q if t.is_floating_point() else t for name, t in dense.items()}
+        backbone.network.load_state_dict(state)
+        expected[q] = plain_loop(backbone, head, images)
+        write_tensors(
+            tmp_path / f"{q}.weights",
+            {name: t.numpy() for name, t in state.items()},
+            {"sparsity": q, "achieved_sparsity": q / 2},
+        )
+    backbone.network.load_state_dict(dense)
+    rows = evaluate_grid(backbone, head, images, [tmp_path / "0.5.weights", tmp_path / "0.2.weights"], recovered=True)
+    assert [(row["sparsity"], row["achieved_sparsity"]) for row in rows] == [(0.5, 0.25), (0.2, 0.1)]
+    for row in rows:
+        correct, loss = expected[row["sparsity"]]
+        assert row["correct"] == correct
+        assert row["loss"] == pytest.approx(loss, rel=1e-4)
+    assert rows[0]["loss"] != rows[1]["loss"]
+
+
+def test_a_head_that_gets_nothing_right_is_refused(masks, backbone):
+    split = images_of(30)
+    split = Split(split.images, split.labels.clamp(min=1), split.classes)
+    only_first = Head(torch.zeros_like(head_of(backbone).weight), torch.tensor([1.0, 0.0, 0.0]), alpha=1.0)
+    with pytest.raises(ValueError, match="no test image right"):
+        evaluate_grid(backbone, only_first, split, masks, recovered=False)
+
+
+def test_a_mask_of_another_backbone_is_refused(tmp_path):
+    backbone = backbone_of("conv")
+    mask = {name: np.ones(w.shape, dtype=bool) for name, w in weights_of(backbone_of("vit")).items()}
+    write_mask(tmp_path / "mask", mask, {"sparsity": achieved_sparsity(mask)})
+    with pytest.raises(ValueError, match=r"mask and backbone differ .*blocks\.0\.attn\.proj\.weight"):
+        evaluate_grid(backbone, head_of(backbone), images_of(9), [tmp_path / "mask"], recovered=False)

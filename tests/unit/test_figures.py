@@ -1,0 +1,250 @@
+import subprocess
+import sys
+from itertools import combinations, product
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import to_hex
+from matplotlib.patches import Rectangle
+from matplotlib.text import Text
+
+from prunetransfer.figures import heatmap, layers, retention, style
+
+MEASURED = {  # (score, prune source, tuned on): retention on digits, glyphs and textures at sparsities 0.1 and 0.3
+    ("block", "digits", None): ([0.9, 0.6], [0.8, 0.5], [0.6, 0.1]),
+    ("block", "glyphs", None): ([0.7, 0.4], [1.1, 0.7], [0.9, 0.3]),
+    ("block", "digits", "digits"): ([None, 0.8], [None, 0.7], [None, 0.5]),
+    ("magnitude", None, None): ([0.8, 0.2], [0.9, 0.4], [1.0, 0.6]),
+}
+LONG = "vit_small_patch16_224.augreg_in21k_ft_in1k_with_an_even_longer_name"
+MANY = ["block", "block-1e-2", "block-1e-6-cross-entropy-ggn", "diagonal", "diagonal-ggn", "magnitude", "snip", "x"]
+
+
+def accuracy() -> pd.DataFrame:
+    rows = []
+    for (score, source, tuned_on), by_target in MEASURED.items():
+        for target, values in zip(("digits", "glyphs", "textures"), by_target, strict=True):
+            for sparsity, value in zip((0.1, 0.3), values, strict=True):
+                if value is not None:
+                    role = "source" if target in (source, tuned_on) else "transfer"
+                    recovery = "finetune" if tuned_on else "none"
+                    rows.append((score, source, tuned_on, target, role, recovery, sparsity, value))
+    columns = ["score", "prune_source", "tuned_on", "target", "role", "recovery", "sparsity", "retention"]
+    return pd.DataFrame(rows, columns=columns).assign(study="mini", backbone="resnet", readout="zero_shot", seed=0)
+
+
+def many_accuracies(backbones: list[str], scores: list[str], targets: list[str]) -> pd.DataFrame:
+    rng = np.random.default_rng(0)
+    columns = ["backbone", "score", "prune_source", "target", "sparsity", "seed"]
+    grid = product(backbones, scores, targets[:3], targets, (0.1, 0.5, 0.9), (0, 1))
+    frame = pd.DataFrame(list(grid), columns=columns).assign(study="mini", readout="zero_shot", tuned_on=None)
+    role = frame["prune_source"].eq(frame["target"]).map({True: "source", False: "transfer"})
+    return frame.assign(role=role, recovery="none", retention=rng.uniform(0.1, 1.1, len(frame)))
+
+
+def layer_sparsities(backbones: dict[str, list[str]], scores: list[str]) -> pd.DataFrame:
+    rows = [
+        (backbone, score, source, sparsity, depth, name, 0.1 * depth + sparsity / 2 + (source == "glyphs") / 10)
+        for backbone, names in backbones.items()
+        for score in scores
+        for source in ("digits", "glyphs")
+        for sparsity in (0.2, 0.4, 0.6)
+        for depth, name in enumerate(names)
+    ]
+    columns = ["backbone", "score", "prune_source", "sparsity", "depth", "layer", "layer_sparsity"]
+    return pd.DataFrame(rows, columns=columns).assign(study="mini", seed=0)
+
+
+def panel(figure, title):
+    (found,) = [axes for axes in figure.axes if axes.get_title("left").replace("\n", " ") == title]
+    return found
+
+
+def points(axes) -> dict[str, tuple[list, list]]:
+    """The data of every labelled line: label → (x, y)."""
+    return {line.get_label(): (list(line.get_xdata()), pytest.approx(list(line.get_ydata()))) for line in axes.lines}
+
+
+def legend(figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def texts_in_sight(figure) -> list[Text]:
+    """Every text that is drawn: ticks outside the panel's range are not, though Matplotlib keeps them."""
+    FigureCanvasAgg(figure).draw()
+    hidden = set()
+    for axis in [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]:
+        low, high = sorted(axis.get_view_interval())
+        for place, tick in zip(axis.get_majorticklocs(), axis.get_major_ticks(), strict=True):
+            if not (axis.axes.axison and low <= place <= high):
+                hidden |= {tick.label1, tick.label2}
+    return [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip() and t not in hidden]
+
+
+def assert_readable(figure):
+    """No text is cut by the figure's edge or lies on another text."""
+    boxes = {text: text.get_window_extent() for text in texts_in_sight(figure)}
+    for text, box in boxes.items():
+        assert box.x0 > -1 and box.y0 > -1 and box.x1 < figure.bbox.x1 + 1 and box.y1 < figure.bbox.y1 + 1, text
+    for (text, box), (other, beside) in combinations(boxes.items(), 2):
+        wide, high = min(box.x1, beside.x1) - max(box.x0, beside.x0), min(box.y1, beside.y1) - max(box.y0, beside.y0)
+        assert wide < 1 or high < 1, f"{text} lies on {other}"
+
+
+def test_retention_lines_are_means_over_pairs():
+    figure = retention.draw(accuracy())
+    source, transfer = panel(figure, "resnet: source targets"), panel(figure, "resnet: transfer targets")
+    assert points(source) == {
+        "dense": ([0, 1], [1, 1]),
+        "block, none": ([0.1, 0.3], [1.0, 0.65]),
+        "block, finetune": ([0.3], [0.8]),
+        "magnitude, none": ([0.1, 0.3], [0.85, 0.3]),  # on digits and on glyphs, which are sources
+    }
+    assert points(transfer) == {
+        "dense": ([0, 1], [1, 1]),
+        "block, none": ([0.1, 0.3], [0.75, 0.325]),
+        "block, finetune": ([0.3], [0.6]),
+        "magnitude, none": ([0.1, 0.3], [(0.9 + 1 + 0.8 + 1) / 4, (0.4 + 0.6 + 0.2 + 0.6) / 4]),
+    }
+
+
+def test_retention_tells_scores_by_colour_and_recoveries_by_dashes():
+    figure = retention.draw(accuracy())
+    lines = {line.get_label(): line for line in panel(figure, "resnet: transfer targets").lines}
+    assert lines["block, none"].get_color() == lines["block, finetune"].get_color() == style.LOOKS["block"][0]
+    assert lines["magnitude, none"].get_color() == style.LOOKS["magnitude"][0]
+    assert (lines["block, none"].get_linestyle(), lines["block, finetune"].get_linestyle()) == ("-", "--")
+    assert legend(figure) == ["block", "magnitude", "no recovery", "finetune"]
+
+
+def test_retention_whiskers_span_the_pairs():
+    figure = retention.draw(accuracy())
+    whiskers = {w.get_label(): w for w in panel(figure, "resnet: transfer targets").collections}
+    spans = [segment[:, 1].tolist() for segment in whiskers["block, range"].get_segments()]
+    assert spans == [[0.6, 0.9], [0.1, 0.5]]
+    assert to_hex(whiskers["block, range"].get_color()[0]).upper() == style.LOOKS["block"][0]
+
+
+def test_retention_draws_only_the_roles_and_recoveries_there_are():
+    frame = accuracy()
+    figure = retention.draw(frame[(frame["score"] == "magnitude") & (frame["recovery"] == "none")])
+    assert [axes.get_title("left") for axes in figure.axes] == ["resnet: transfer targets"]
+    assert legend(figure) == ["magnitude"]
+
+
+def test_retention_makes_room_above_the_dense_line():
+    figure = retention.draw(accuracy().replace({"retention": {1.1: 1.6}}))
+    assert figure.axes[0].get_ylim()[1] > 1.6
+
+
+def test_heat_map_shows_every_pair_and_frames_the_sources():
+    figure = heatmap.draw(accuracy(), 0.3)
+    axes = panel(figure, "resnet: block")
+    shown = {text.get_position(): text.get_text() for text in axes.texts}
+    assert shown == {
+        **{(0.5, 0.5): "0.60", (1.5, 0.5): "0.50", (2.5, 0.5): "0.10"},
+        **{(0.5, 1.5): "0.40", (1.5, 1.5): "0.70", (2.5, 1.5): "0.30"},
+    }
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["digits", "glyphs"]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["digits", "glyphs", "textures"]
+    assert axes.get_ylim() == (2, 0)  # digits above
+    assert [frame.get_xy() for frame in axes.patches if isinstance(frame, Rectangle)] == [(0, 0), (1, 1)]
+    assert figure.get_suptitle() == "Retention at sparsity 0.3"
+
+
+def test_heat_map_gives_a_data_free_score_one_value_for_all_sources():
+    axes = panel(heatmap.draw(accuracy(), 0.1), "resnet: magnitude")
+    assert {text.get_position(): text.get_text() for text in axes.texts} == {
+        **{(0.5, 1.0): "0.80", (1.5, 1.0): "0.90", (2.5, 1.0): "1.00"}
+    }
+    assert axes.collections[0].get_array().shape == (1, 3)
+    assert len(axes.patches) == 0
+
+
+def test_heat_map_averages_seeds_and_leaves_missing_pairs_empty():
+    frame = accuracy()
+    frame = frame[~((frame["prune_source"] == "glyphs") & (frame["target"] == "textures"))]
+    frame = pd.concat([frame, frame.assign(seed=1, retention=frame["retention"] + 0.1)])
+    axes = panel(heatmap.draw(frame, 0.3), "resnet: block")
+    assert [text.get_text() for text in axes.texts] == ["0.65", "0.55", "0.15", "0.45", "0.75"]
+
+
+def test_figures_of_one_sparsity_take_the_middle_one_and_refuse_one_that_is_not_there():
+    assert heatmap.draw(many_accuracies(["vit"], ["block"], ["a", "b"])).get_suptitle().endswith("sparsity 0.5")
+    frame = layer_sparsities({"vit": ["fc.weight"]}, ["block"])
+    assert layers.draw(frame).axes[0].get_title("left") == "vit: sparsity of each layer at 0.4 overall"
+    with pytest.raises(ValueError, match=r"no rows at sparsity 0\.45; the table has 0\.2, 0\.4, 0\.6"):
+        layers.draw(frame, 0.45)
+    with pytest.raises(ValueError, match=r"no rows at sparsity 0\.45; the table has 0\.1, 0\.3"):
+        heatmap.draw(accuracy(), 0.45)
+
+
+def test_layers_stand_in_forward_order_with_the_mean_over_sources():
+    frame = layer_sparsities({"resnet": ["stem.weight", "body.weight", "a.weight"]}, ["block", "magnitude"])
+    figure = layers.draw(frame.sample(frac=1, random_state=0), 0.4)
+    axes = panel(figure, "resnet: sparsity of each layer at 0.4 overall")
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["stem", "body", "a"]
+    assert points(axes) == {
+        "block": ([0, 1, 2], [0.25, 0.35, 0.45]),
+        "magnitude": ([0, 1, 2], [0.25, 0.35, 0.45]),
+        "whole backbone": ([0, 1], [0.4, 0.4]),
+    }
+    assert legend(figure) == ["block", "magnitude", "whole backbone"]
+
+
+NAMES = [f"encoder.layers.{i}.self_attention.out_proj.weight" for i in range(60)]
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: retention.draw(accuracy()),
+        lambda: retention.draw(many_accuracies(["resnet", LONG], MANY, ["a", "b", "c", "d"])),
+        lambda: heatmap.draw(accuracy()),
+        lambda: heatmap.draw(many_accuracies(["resnet", LONG], MANY[:4], ["digits", "a-long-name-of-a-dataset", "c"])),
+        lambda: layers.draw(layer_sparsities({"resnet": NAMES[:3], LONG: NAMES}, MANY)),
+    ],
+    ids=["retention", "retention-large", "heatmap", "heatmap-large", "layers-large"],
+)
+def test_no_text_is_cut_or_covered(draw):
+    assert_readable(draw())
+
+
+@pytest.mark.parametrize("draw", [retention.draw, heatmap.draw], ids=["retention", "heatmap"])
+def test_the_same_table_gives_the_same_files(tmp_path, draw):
+    for name, frame in {"a": accuracy(), "b": accuracy().iloc[::-1]}.items():
+        style.save(draw(frame), tmp_path / f"{name}.png", tmp_path / f"{name}.svg")
+    for suffix in ("png", "svg"):
+        assert (tmp_path / f"a.{suffix}").read_bytes() == (tmp_path / f"b.{suffix}").read_bytes()
+    assert b"<dc:date>" not in (tmp_path / "a.svg").read_bytes()
+    assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_figures_ignore_and_leave_alone_the_callers_settings():
+    with matplotlib.rc_context({"font.size": 30, "axes.titlesize": 40}):
+        figure = retention.draw(accuracy())
+        assert figure.axes[0].title.get_fontsize() != 40
+        assert figure.axes[0]._left_title.get_fontsize() == style.TITLE
+        assert matplotlib.rcParams["axes.titlesize"] == 40
+
+
+def test_looks_are_fixed_for_known_scores_and_distinct_for_all():
+    alone, among = style.score_looks(["block"]), style.score_looks(MANY)
+    assert (alone["block"]["color"], alone["block"]["marker"]) == (among["block"]["color"], among["block"]["marker"])
+    assert list(among) == MANY
+    assert len({look["color"] for look in among.values()}) == len(MANY)
+    sizes = [look["markersize"] for look in among.values()]
+    assert sizes == sorted(sizes, reverse=True)
+    crowd = style.score_looks([f"s{i}" for i in range(20)])
+    assert len({(look["color"], look["marker"]) for look in crowd.values()}) == 20
+
+
+def test_tables_analysis_and_figures_import_no_torch_and_no_pyplot():
+    modules = ["tables", "analysis.summary", "analysis.verdicts", "figures.retention", "figures.heatmap"]
+    imports = "; ".join(f"import prunetransfer.{module}" for module in [*modules, "figures.layers"])
+    check = f"import sys; {imports}; print({{'torch', 'matplotlib.pyplot', 'snakemake'}} & set(sys.modules))"
+    found = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "set()"

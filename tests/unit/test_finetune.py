@@ -1,0 +1,134 @@
+"""Fine-tuning: plain SGD on the loss, with pruned weights and normalisation statistics where they were."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+from unit.networks import BACKBONES, CLASSES, backbone_of, head_of, images_of, state_of
+
+from prunetransfer.backbones import Backbone, extract_features
+from prunetransfer.heads import Head
+from prunetransfer.recovery.finetune import recover
+
+TRAIN = images_of(12)
+SETTINGS = {
+    "loss": "squared",
+    "epochs": 3,
+    "learning_rate": 0.05,
+    "momentum": 0.9,
+    "weight_decay": 0.01,
+    "batch_size": 5,
+    "milestones": [],
+}
+
+
+def pruned(kind: str = "conv") -> tuple[Backbone, dict[str, Tensor], Head]:
+    """A backbone with about half of each layer pruned, its mask, and the dense head."""
+    backbone = backbone_of(kind)
+    head = head_of(backbone)
+    generator = torch.Generator().manual_seed(0)
+    mask = {name: torch.rand(w.shape, generator=generator) < 0.5 for name, w in backbone.prunable().items()}
+    backbone.prune(mask)
+    return backbone, mask, head
+
+
+def tuned(seed: int = 0, **changed) -> dict[str, Tensor]:
+    backbone, mask, head = pruned()
+    recover(backbone, mask, head, TRAIN, seed, **SETTINGS | changed)
+    return state_of(backbone)
+
+
+def mean_loss(backbone: Backbone, head: Head) -> float:
+    outputs = head(extract_features(backbone, TRAIN.images))
+    return 0.5 * (outputs - F.one_hot(TRAIN.labels, CLASSES)).square().sum(1).mean().item()
+
+
+@pytest.mark.parametrize("kind", BACKBONES)
+def test_no_pruned_weight_revives_and_every_kept_one_may_move(kind):
+    backbone, mask, head = pruned(kind)
+    before = state_of(backbone)
+    recover(backbone, mask, head, TRAIN, 0, **SETTINGS)
+    for name, weight in backbone.prunable().items():
+        assert (weight[~mask[name]] == 0).all(), name
+        moved = weight[mask[name]] != before[name][mask[name]]
+        assert moved.float().mean() > 0.9, name
+    trained = {name for name, _ in backbone.network.named_parameters()}
+    after = backbone.network.state_dict()
+    assert all(not torch.equal(after[name], before[name]) for name in trained)
+
+
+def test_normalisation_statistics_stay():
+    before, after = state_of(pruned()[0]), tuned()
+    statistics = [name for name in before if "running" in name or "num_batches" in name]
+    assert len(statistics) == 3
+    assert all(torch.equal(after[name], before[name]) for name in statistics)
+
+
+def test_the_head_stays():
+    backbone, mask, head = pruned()
+    weight, bias = head.weight.clone(), head.bias.clone()
+    recover(backbone, mask, head, TRAIN, 0, **SETTINGS)
+    assert torch.equal(head.weight, weight) and torch.equal(head.bias, bias)
+
+
+def test_the_seed_decides():
+    first, again, other = tuned(seed=0), tuned(seed=0), tuned(seed=1)
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["fc.weight"], other["fc.weight"])
+
+
+@pytest.mark.parametrize("kind", BACKBONES)
+def test_the_loss_falls(kind):
+    backbone, mask, head = pruned(kind)
+    before = mean_loss(backbone, head)
+    recover(backbone, mask, head, TRAIN, 0, **SETTINGS | {"epochs": 10})
+    assert mean_loss(backbone, head) < 0.7 * before
+
+
+@pytest.mark.parametrize("milestones", [[], [1], [1, 3]])
+@pytest.mark.parametrize("loss", ["squared", "cross_entropy"])
+def test_it_is_sgd_written_out(loss, milestones):
+    backbone, mask, head = pruned()
+    backbone = backbone.double()
+    head = head.to(backbone.device, torch.float64)
+    expected = {name: p.detach().clone().requires_grad_() for name, p in backbone.named_parameters()}
+    velocity = {name: torch.zeros_like(p) for name, p in expected.items()}
+    rate = 0.05
+    for epoch in range(1, 5):
+        outputs = torch.func.functional_call(backbone, expected, (TRAIN.images,)) @ head.weight + head.bias
+        if loss == "squared":
+            value = 0.5 * ((outputs - torch.eye(CLASSES)[TRAIN.labels]) ** 2).sum(1).mean()
+        else:
+            value = -outputs.log_softmax(1)[range(12), TRAIN.labels].mean()
+        slopes = torch.autograd.grad(value, list(expected.values()))
+        for (name, p), slope in zip(expected.items(), slopes, strict=True):
+            velocity[name] = 0.9 * velocity[name] + slope + 0.01 * p.detach()
+            moved = p.detach() - rate * velocity[name]
+            keep = mask.get(name.removeprefix("network."), torch.tensor(True))
+            expected[name] = (moved * keep).requires_grad_()
+        if epoch in milestones:
+            rate /= 10
+
+    settings = SETTINGS | {"loss": loss, "epochs": 4, "milestones": milestones, "batch_size": 12}
+    recover(backbone, mask, head, TRAIN, 0, **settings)
+    for name, p in backbone.named_parameters():
+        torch.testing.assert_close(p.detach(), expected[name].detach(), rtol=1e-9, atol=1e-12)
+
+
+def test_every_image_is_seen_once_an_epoch(monkeypatch):
+    backbone, mask, head = pruned()
+    seen = []
+    forward = Backbone.forward
+    monkeypatch.setattr(Backbone, "forward", lambda self, images: seen.extend(images.clone()) or forward(self, images))
+    recover(backbone, mask, head, TRAIN, 0, **SETTINGS | {"epochs": 2})
+    epochs = [sorted(image.numpy().tobytes() for image in part) for part in (seen[:12], seen[12:])]
+    assert epochs == [sorted(image.numpy().tobytes() for image in TRAIN.images)] * 2
+    assert not all(torch.equal(a, b) for a, b in zip(seen[:12], seen[12:], strict=True))
+
+
+def test_divergence_names_step_and_learning_rate():
+    backbone, mask, head = pruned()
+    with pytest.raises(FloatingPointError, match=r"diverged in step \d of epoch [12] at learning rate 1e\+20"):
+        recover(backbone, mask, head, TRAIN, 0, **SETTINGS | {"learning_rate": 1e20})

@@ -1,0 +1,155 @@
+"""What the rules share: the validated config, where results lie, and which jobs a study has."""
+
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+ROOT = Path(workflow.basedir)
+sys.path.insert(0, str(ROOT / "src"))
+
+from prunetransfer.config import ConfigError, validate_config
+from prunetransfer.digest import code_digest
+from prunetransfer.scores import SCORES
+
+try:
+    config = validate_config(config, ROOT / "workflow/schemas/config.schema.yaml", root=Path.cwd())
+except ConfigError as error:
+    sys.exit("config:\n  " + str(error).replace("\n", "\n  "))
+
+WEIGHTS = Path("resources/weights")
+RESULTS = Path("results") / config["study"]
+LOGS = RESULTS / "logs"
+COSTS = RESULTS / "costs"
+GPU = bool(list(Path("/dev").glob("nvidia[0-9]*"))) if config["gpu"] == "auto" else config["gpu"]
+
+
+wildcard_constraints:
+    backbone=r"[^/@]+",
+    dataset=r"[^/@]+",
+    target=r"[^/@]+",
+    criterion=r"[^/]+",
+    recovery=r"[^/]+",
+    size=r"\d+",
+    seed=r"\d+",
+    sparsity=r"0\.\d+",
+
+
+def computing_job(mem_mb, minutes):
+    """Resources of a job that loads a backbone; both grow with the attempt."""
+    return dict(
+        mem_mb=lambda wildcards, attempt: mem_mb * attempt,
+        runtime=lambda wildcards, attempt: minutes * attempt,
+        gpu=int(GPU),
+    )
+
+
+def code(script, *modules, score=None):
+    return code_digest(ROOT / "workflow/scripts" / f"{script}.py", *modules, score=score)
+
+
+def split_name(name):
+    """`block@digits` → (`block`, `digits`); `magnitude` → (`magnitude`, None)."""
+    first, _, dataset = name.partition("@")
+    return first, dataset or None
+
+
+def score_function(score):
+    return config["scores"][score]["score"]
+
+
+def criteria():
+    """Every score with every source that it is computed on; data-free scores alone."""
+    for score in config["scores"]:
+        if SCORES[score_function(score)].curvature is None:
+            yield score
+        else:
+            yield from (f"{score}@{source}" for source in config["sources"])
+
+
+def recoveries(criterion):
+    """Every recovery of a criterion: tuned on the criterion's own source, or on each where it is data-free."""
+    _, source = split_name(criterion)
+    for recovery in config["recoveries"]:
+        if recovery == "none":
+            yield recovery
+        else:
+            yield from (f"{recovery}@{tuned_on}" for tuned_on in ([source] if source else config["sources"]))
+
+
+def sparsities(recovery="none"):
+    """The sparsities of a recovery as they stand in file names: decimal, never 5e-05."""
+    name, _ = split_name(recovery)
+    grid = config["recoveries"][name].get("sparsities", config["sparsities"])
+    return [format(Decimal(repr(sparsity)), "f") for sparsity in grid]
+
+
+def images(dataset, backbone, split):
+    return RESULTS / f"images/{dataset}-{config['backbones'][backbone]['size']}/{split}.safetensors"
+
+
+def head(dataset, backbone):
+    return RESULTS / f"heads/{backbone}/{dataset}.safetensors"
+
+
+def architecture(wildcards):
+    """What a job must know to build its backbone, and no more."""
+    keys = ("architecture", "options", "mean", "std", "exclude")
+    return {key: config["backbones"][wildcards.backbone][key] for key in keys}
+
+
+def own_pretraining(wildcards):
+    """The checkpoint of this study's pretrain stage, for a backbone whose weights come from there."""
+    if config["backbones"][wildcards.backbone]["weights"]["source"] != "pretrain":
+        return []
+    return RESULTS / f"pretrained/{wildcards.backbone}.safetensors"
+
+
+def source_files(wildcards):
+    """The head and the train images of the criterion's source; nothing for a data-free criterion."""
+    _, source = split_name(wildcards.criterion)
+    if source is None:
+        return {}
+    return {"head": head(source, wildcards.backbone), "train": images(source, wildcards.backbone, "train")}
+
+
+def score_digest(wildcards):
+    function = score_function(split_name(wildcards.criterion)[0])
+    curvature = SCORES[function].curvature
+    return code("compute_score", *([f"curvature.{curvature}"] if curvature else []), score=function)
+
+
+def recovery_settings(wildcards):
+    """The recovery's own entry; at which sparsities it is tried is the study's affair."""
+    settings = config["recoveries"][split_name(wildcards.recovery)[0]]
+    return {key: value for key, value in settings.items() if key != "sparsities"}
+
+
+def pruned_files(wildcards):
+    """One file a sparsity: masks where nothing is recovered, recovered weights otherwise."""
+    name = wildcards.recovery
+    folder = RESULTS / ("masks" if name == "none" else f"recovered/{name}")
+    return [
+        folder / f"{wildcards.backbone}/{wildcards.criterion}/seed{wildcards.seed}/{sparsity}.safetensors"
+        for sparsity in sparsities(name)
+    ]
+
+
+def pretraining_images(split):
+    return lambda wildcards: images(config["pretrain"][wildcards.backbone]["dataset"], wildcards.backbone, split)
+
+
+def score_files(scores):
+    """The files of data-based scores: every backbone, source and seed."""
+    return [
+        RESULTS / f"scores/{backbone}/{score}@{source}/seed{seed}.safetensors"
+        for backbone in config["backbones"]
+        for score in scores
+        for source in config["sources"]
+        for seed in config["seeds"]
+    ]
+
+
+def same_but_samples(settings, other):
+    """Do two entries of the config differ in how many images they see, and in nothing else?"""
+    samples = settings.get("samples"), other.get("samples")
+    return samples[0] != samples[1] and settings | {"samples": None} == other | {"samples": None}

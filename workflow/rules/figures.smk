@@ -1,0 +1,26 @@
+# Each figure is one module of prunetransfer.figures, drawn from one table.
+DRAWN_FROM = {"retention": "accuracy", "heatmap": "accuracy", "layers": "layer_sparsity"}
+FIGURES = [RESULTS / f"figures/{figure}.{suffix}" for figure in DRAWN_FROM for suffix in ("png", "svg")]
+
+for figure, table in DRAWN_FROM.items():
+
+    rule:
+        name:
+            f"draw_{figure}"
+        input:
+            TABLES[table],
+        output:
+            png=report(RESULTS / f"figures/{figure}.png", caption=f"../report/{figure}.rst", category="Figures"),
+            svg=RESULTS / f"figures/{figure}.svg",
+        params:
+            figure=figure,
+            code=code("draw_figure", f"figures.{figure}"),
+        log:
+            LOGS / f"figures/{figure}.log",
+        benchmark:
+            COSTS / f"figures/{figure}.tsv"
+        resources:
+            mem_mb=2000,
+            runtime=10,
+        script:
+            "../scripts/draw_figure.py"

@@ -1,0 +1,19 @@
+rule fit_head:
+    input:
+        weights=WEIGHTS / "{backbone}.safetensors",
+        train=lambda wildcards: images(wildcards.dataset, wildcards.backbone, "train"),
+    output:
+        RESULTS / "heads/{backbone}/{dataset}.safetensors",
+    params:
+        backbone=architecture,
+        head=config["head"],
+        code=code("fit_head"),
+    log:
+        LOGS / "heads/{backbone}/{dataset}.log",
+    benchmark:
+        COSTS / "heads/{backbone}/{dataset}.tsv"
+    threads: config["threads"]
+    resources:
+        **computing_job(mem_mb=4000, minutes=60),
+    script:
+        "../scripts/fit_head.py"

@@ -1,0 +1,17 @@
+rule prepare_images:
+    output:
+        train=RESULTS / "images/{dataset}-{size}/train.safetensors",
+        test=RESULTS / "images/{dataset}-{size}/test.safetensors",
+    params:
+        dataset=lambda wildcards: config["datasets"][wildcards.dataset],
+        data_root=config["data_root"],
+        code=lambda wildcards: code("prepare_images", f"datasets.kinds.{config['datasets'][wildcards.dataset]['kind']}"),
+    log:
+        LOGS / "images/{dataset}-{size}.log",
+    benchmark:
+        COSTS / "images/{dataset}-{size}.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    script:
+        "../scripts/prepare_images.py"

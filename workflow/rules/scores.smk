@@ -1,0 +1,19 @@
+rule compute_score:
+    input:
+        unpack(source_files),
+        weights=WEIGHTS / "{backbone}.safetensors",
+    output:
+        RESULTS / "scores/{backbone}/{criterion}/seed{seed}.safetensors",
+    params:
+        backbone=architecture,
+        score=lambda wildcards: config["scores"][split_name(wildcards.criterion)[0]],
+        code=score_digest,
+    log:
+        LOGS / "scores/{backbone}/{criterion}/seed{seed}.log",
+    benchmark:
+        COSTS / "scores/{backbone}/{criterion}/seed{seed}.tsv"
+    threads: config["threads"]
+    resources:
+        **computing_job(mem_mb=4000, minutes=60),
+    script:
+        "../scripts/compute_score.py"

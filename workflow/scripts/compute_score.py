@@ -1,0 +1,26 @@
+"""Score every prunable weight by a criterion."""
+
+import importlib
+
+from prunetransfer.artifacts import provenance, write_tensors
+from prunetransfer.backbones import load_backbone
+from prunetransfer.datasets.splits import read_split
+from prunetransfer.devices import prepare_process
+from prunetransfer.heads import read_head
+from prunetransfer.scores import SCORES
+from prunetransfer.stage import stage
+
+with stage(snakemake):
+    settings, seed = dict(snakemake.params.score), int(snakemake.wildcards.seed)
+    score = SCORES[settings.pop("score")]
+    device = prepare_process(snakemake.threads, seed)
+    backbone = load_backbone(snakemake.params.backbone, snakemake.input.weights, device)
+    curvature, record = {}, {}
+    if score.curvature is not None:
+        kind = importlib.import_module(f"prunetransfer.curvature.{score.curvature}")
+        head, train = read_head(snakemake.input.head, device), read_split(snakemake.input.train)
+        curvature, record = kind.compute(backbone, head, train, seed, **settings)
+    weights = {name: weight.detach() for name, weight in backbone.prunable().items()}
+    scores = {name: values.cpu().numpy() for name, values in score.function(weights, curvature).items()}
+    made_with = snakemake.params.score | dict(snakemake.wildcards)
+    write_tensors(snakemake.output[0], scores, {**record, **provenance(made_with)})

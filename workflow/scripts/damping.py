@@ -1,0 +1,29 @@
+"""Collect which damping each score tried and chose."""
+
+import pandas as pd
+
+from prunetransfer.artifacts import provenance, read_metadata
+from prunetransfer.stage import stage
+from prunetransfer.tables import DAMPING, write_table
+
+with stage(snakemake):
+    rows = []
+    for path in snakemake.input:
+        record = read_metadata(path)
+        job = record["settings"]
+        score, _, prune_source = job["criterion"].partition("@")
+        rows += [
+            {
+                "study": snakemake.params.study,
+                "backbone": job["backbone"],
+                "score": score,
+                "prune_source": prune_source,
+                "seed": int(job["seed"]),
+                "damping": float(damping),
+                "loss": loss,
+                "chosen": float(damping) == record["damping"],
+            }
+            for damping, loss in record["damping_tried"].items()
+        ]
+    frame = pd.DataFrame(rows, columns=DAMPING.names)
+    write_table(snakemake.output[0], frame, DAMPING, provenance({"scores": len(snakemake.input)}))

@@ -1,0 +1,27 @@
+"""Count what each mask prunes in each layer."""
+
+import pandas as pd
+
+from prunetransfer.artifacts import provenance, read_metadata
+from prunetransfer.masks import layer_counts, read_mask
+from prunetransfer.stage import stage
+from prunetransfer.tables import LAYER_SPARSITY, write_table
+
+with stage(snakemake):
+    rows = []
+    for path in snakemake.input:
+        job = read_metadata(path)["settings"]
+        score, _, prune_source = job["criterion"].partition("@")
+        rows += [
+            {
+                "study": snakemake.params.study,
+                "backbone": job["backbone"],
+                "score": score,
+                "prune_source": prune_source or None,
+                "seed": int(job["seed"]),
+                "sparsity": float(job["sparsity"]),
+                **counts,
+            }
+            for counts in layer_counts(read_mask(path))
+        ]
+    write_table(snakemake.output[0], pd.DataFrame(rows), LAYER_SPARSITY, provenance({"masks": len(snakemake.input)}))
