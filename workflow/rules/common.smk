@@ -1,5 +1,6 @@
 """What the rules share: the validated config, where results lie, and which jobs a study has."""
 
+import os
 import sys
 from decimal import Decimal
 from pathlib import Path
@@ -15,6 +16,10 @@ try:
     config = validate_config(config, ROOT / "workflow/schemas/config.schema.yaml", root=Path.cwd())
 except ConfigError as error:
     sys.exit("config:\n  " + str(error).replace("\n", "\n  "))
+
+# Jobs inherit it. Threads that wait for each other without giving way cost 10 to 100 times the work where more of them
+# run than there are cores (docs/benchmarks.md).
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 WEIGHTS = Path("resources/weights")
 RESULTS = Path("results") / config["study"]
