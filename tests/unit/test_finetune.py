@@ -36,7 +36,7 @@ def pruned(kind: str = "conv") -> tuple[Backbone, dict[str, Tensor], Head]:
 
 def tuned(seed: int = 0, **changed) -> dict[str, Tensor]:
     backbone, mask, head = pruned()
-    recover(backbone, mask, head, TRAIN, seed, **SETTINGS | changed)
+    recover(backbone, backbone_of(), mask, head, TRAIN, seed, **SETTINGS | changed)
     return state_of(backbone)
 
 
@@ -49,7 +49,7 @@ def mean_loss(backbone: Backbone, head: Head) -> float:
 def test_no_pruned_weight_revives_and_every_kept_one_may_move(kind):
     backbone, mask, head = pruned(kind)
     before = state_of(backbone)
-    recover(backbone, mask, head, TRAIN, 0, **SETTINGS)
+    recover(backbone, backbone_of(), mask, head, TRAIN, 0, **SETTINGS)
     for name, weight in backbone.prunable().items():
         assert (weight[~mask[name]] == 0).all(), name
         moved = weight[mask[name]] != before[name][mask[name]]
@@ -69,7 +69,7 @@ def test_normalisation_statistics_stay():
 def test_the_head_stays():
     backbone, mask, head = pruned()
     weight, bias = head.weight.clone(), head.bias.clone()
-    recover(backbone, mask, head, TRAIN, 0, **SETTINGS)
+    recover(backbone, backbone_of(), mask, head, TRAIN, 0, **SETTINGS)
     assert torch.equal(head.weight, weight) and torch.equal(head.bias, bias)
 
 
@@ -83,7 +83,7 @@ def test_the_seed_decides():
 def test_the_loss_falls(kind):
     backbone, mask, head = pruned(kind)
     before = mean_loss(backbone, head)
-    recover(backbone, mask, head, TRAIN, 0, **SETTINGS | {"epochs": 10})
+    recover(backbone, backbone_of(), mask, head, TRAIN, 0, **SETTINGS | {"epochs": 10})
     assert mean_loss(backbone, head) < 0.7 * before
 
 
@@ -112,7 +112,7 @@ def test_it_is_sgd_written_out(loss, milestones):
             rate /= 10
 
     settings = SETTINGS | {"loss": loss, "epochs": 4, "milestones": milestones, "batch_size": 12}
-    recover(backbone, mask, head, TRAIN, 0, **settings)
+    recover(backbone, backbone_of(), mask, head, TRAIN, 0, **settings)
     for name, p in backbone.named_parameters():
         torch.testing.assert_close(p.detach(), expected[name].detach(), rtol=1e-9, atol=1e-12)
 
@@ -122,7 +122,7 @@ def test_every_image_is_seen_once_an_epoch(monkeypatch):
     seen = []
     forward = Backbone.forward
     monkeypatch.setattr(Backbone, "forward", lambda self, images: seen.extend(images.clone()) or forward(self, images))
-    recover(backbone, mask, head, TRAIN, 0, **SETTINGS | {"epochs": 2})
+    recover(backbone, backbone_of(), mask, head, TRAIN, 0, **SETTINGS | {"epochs": 2})
     epochs = [sorted(image.numpy().tobytes() for image in part) for part in (seen[:12], seen[12:])]
     assert epochs == [sorted(image.numpy().tobytes() for image in TRAIN.images)] * 2
     assert not all(torch.equal(a, b) for a, b in zip(seen[:12], seen[12:], strict=True))
@@ -131,4 +131,4 @@ def test_every_image_is_seen_once_an_epoch(monkeypatch):
 def test_divergence_names_step_and_learning_rate():
     backbone, mask, head = pruned()
     with pytest.raises(FloatingPointError, match=r"diverged in step \d of epoch [12] at learning rate 1e\+20"):
-        recover(backbone, mask, head, TRAIN, 0, **SETTINGS | {"learning_rate": 1e20})
+        recover(backbone, backbone_of(), mask, head, TRAIN, 0, **SETTINGS | {"learning_rate": 1e20})

@@ -12,12 +12,12 @@ from prunetransfer.stage import stage
 with stage(snakemake):
     name, seed = snakemake.wildcards.recovery.split("@")[0], int(snakemake.wildcards.seed)
     device = prepare_process(snakemake.threads, seed)
-    backbone = load_backbone(snakemake.params.backbone, snakemake.input.weights, device)
+    dense, backbone = (load_backbone(snakemake.params.backbone, snakemake.input.weights, device) for _ in range(2))
     mask = load_mask(snakemake.input.mask, device)
     backbone.prune(mask)
     recovery = importlib.import_module(f"prunetransfer.recovery.{name}")
     head, train = read_head(snakemake.input.head, device), read_split(snakemake.input.train)
-    recovery.recover(backbone, mask, head, train, seed, **snakemake.params.recovery)
+    recovery.recover(backbone, dense, mask, head, train, seed, **snakemake.params.recovery)
     tensors = {key: tensor.cpu().numpy() for key, tensor in backbone.network.state_dict().items()}
     grid = {key: read_metadata(snakemake.input.mask)[key] for key in ("sparsity", "achieved_sparsity")}
     write_tensors(snakemake.output[0], tensors, {**grid, **provenance(snakemake.params.recovery)})

@@ -1,5 +1,8 @@
 """What is done to W⊙c without changing c.
 
-A module here is one recovery. Its `recover(backbone, mask, head, train, seed, **settings)` changes the backbone in
-place; pruned weights are zero before and after.
+A module here is one recovery. Its `recover(backbone, dense, mask, head, train, seed, **settings)` changes the backbone
+in place; pruned weights are zero before and after. `dense` is the backbone before it was pruned. A recovery of
+UNLABELLED is given neither labels nor head: its `head` is None, and so are the labels of `train`.
 """
+
+UNLABELLED = ("batchnorm", "moments", "reconstruct")

@@ -16,6 +16,7 @@ from prunetransfer.losses import LOSSES
 
 def recover(
     backbone: Backbone,
+    dense: Backbone,
     mask: Mapping[str, Tensor],
     head: Head,
     train: Split,
