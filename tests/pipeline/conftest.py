@@ -24,6 +24,8 @@ CONFIG = {
             "size": 8,
             "mean": [0.5, 0.5, 0.5],
             "std": [0.25, 0.25, 0.25],
+            "interpolation": "bicubic",
+            "crop": 1.0,
         }
     },
     "datasets": {
