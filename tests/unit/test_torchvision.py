@@ -156,7 +156,7 @@ def test_a_damaged_image_is_named(name, written):
     for path in damaged:
         path.write_bytes(path.read_bytes()[:20])
     images = load("test", name, folder=folder).images
-    with pytest.raises(ValueError, match=r"(\.jpg|image 0): not a readable image"):
+    with pytest.raises(ValueError, match=f"{name}, image 0: .*(not a readable|truncated|cannot identify)"):
         images[0]
 
 

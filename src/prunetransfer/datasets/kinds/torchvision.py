@@ -104,10 +104,12 @@ class Images(Sequence):
         return len(self.parts)
 
     def __getitem__(self, index: int) -> Image:
+        if not 0 <= index < len(self):
+            raise IndexError(index)
         try:
             return self.parts[index][0]
-        except (OSError, SyntaxError) as error:  # what PIL's decoders raise
-            raise ValueError(f"{self.name}, image {index}: not a readable image ({error})") from None
+        except Exception as error:  # a damaged file makes a decoder raise almost anything
+            raise ValueError(f"{self.name}, image {index}: {error}") from None
 
 
 def _variant(name: str, variant: str | int | None) -> dict[str, Any]:
