@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import io
+import runpy
 import struct
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -376,3 +378,46 @@ def test_real_images_are_prepared(name, mode, counts, classes, shared_data):
     images = np.stack([Preparation(64)(test.images[k]) for k in range(40)])
     assert images.std(axis=(1, 2, 3)).min() > 5
     assert (np.ptp(images, axis=3).max() == 0) == (mode == "1")
+
+
+# The stage
+
+
+def prepare_images(repository: Path, root: Path, **settings) -> dict[str, Path]:
+    """Run the stage's script on the images of `root`; returns its outputs."""
+    outputs = {split: root / "out" / f"{split}.safetensors" for split in ("train", "test")}
+    snakemake = SimpleNamespace(
+        rule="prepare_images",
+        log=[str(root / "out/log")],
+        threads=2,
+        wildcards=SimpleNamespace(size="8", interpolation="bilinear", crop="0.875"),
+        params=SimpleNamespace(dataset={"kind": "folder", "path": ".", **settings}, data_root=root),
+        output=outputs,
+    )
+    runpy.run_path(str(repository / "workflow/scripts/prepare_images.py"), {"snakemake": snakemake})
+    return outputs
+
+
+def test_the_stage_stops_at_an_unreadable_image(repository, tmp_path, capfd):
+    folder(tmp_path)
+    with pytest.raises(SystemExit):
+        prepare_images(repository, tmp_path, allow_overlap=True)
+    assert "prepare_images: image 3: " in (told := capfd.readouterr().err) and "train/b/1.jpg: not a readable" in told
+    assert not list((tmp_path / "out").glob("*safetensors*"))
+
+
+def test_the_stage_skips_what_is_unreadable_where_it_may(repository, tmp_path):
+    folder(tmp_path)
+    outputs = prepare_images(repository, tmp_path, skip_unreadable=True, allow_overlap=True)
+    assert read_split(outputs["train"]).labels.tolist() == [0, 0, 1, 1]
+    log = (tmp_path / "out/log").read_text()
+    assert "train: skipped image 3: " in log and "train: 4 images, 1 skipped" in log and "test: 2 images, 0" in log
+    image = Image.open(tmp_path / "train/a/1.jpg")
+    assert (read_split(outputs["train"]).images[1].numpy() == Preparation(8, "bilinear", 0.875)(image)).all()
+
+
+def test_the_stage_refuses_test_images_that_are_train_images(repository, tmp_path, capfd):
+    folder(tmp_path)
+    with pytest.raises(SystemExit):
+        prepare_images(repository, tmp_path, skip_unreadable=True)
+    assert "prepare_images: 2 of 2 test images are train images too: the first is " in capfd.readouterr().err

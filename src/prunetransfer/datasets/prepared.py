@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +19,7 @@ from prunetransfer.progress import progress
 
 SIXTEEN_BITS = 65535
 CHUNK_BYTES = 32 * 2**20
+BATCH = 1000
 
 
 @dataclass(frozen=True)
@@ -52,22 +53,23 @@ def readable(samples: Samples, preparation: Preparation, threads: int = 1) -> tu
 
     Reads every image once. Raises ValueError if a class is left without an image.
     """
+    complaints: dict[int, str] = {}
 
-    def complaint(index: int) -> str | None:
+    def look(index: int) -> None:
         try:
             _prepared(samples, index, preparation)
         except ValueError as error:
-            return str(error)
+            complaints[index] = str(error)
 
-    with ThreadPoolExecutor(threads) as pool:
-        complaints = list(pool.map(complaint, range(len(samples.images))))
-    kept = [k for k, found in enumerate(complaints) if found is None]
+    count = len(samples.images)
+    for indices in progress(_batches(count, BATCH), count, "looking for unreadable images"):
+        _in_threads(look, indices, threads)
+    kept = [k for k in range(count) if k not in complaints]
     labels = samples.labels[kept]
     empty = np.setdiff1d(samples.labels, labels)
     if len(empty):
         raise ValueError(f"no readable image of class {', '.join(samples.classes[label] for label in empty)}")
-    skipped = [found for found in complaints if found is not None]
-    return Samples(_Chosen(samples.images, kept), labels, samples.classes), skipped
+    return Samples(_Chosen(samples.images, kept), labels, samples.classes), [complaints[k] for k in sorted(complaints)]
 
 
 def write_split(
@@ -80,8 +82,8 @@ def write_split(
 ) -> np.ndarray:
     """Prepare `samples` into one file: tensors images and labels, metadata classes, skipped and provenance.
 
-    Holds 32 MiB of prepared images, and one image in its own size for each thread. Returns a digest of each prepared
-    image, uint64 [n]. Raises ValueError, naming the image, for one that cannot be decoded or converted.
+    Holds CHUNK_BYTES of prepared images, and one image in its own size for each thread. Returns a digest of each
+    prepared image, uint64 [n]. Raises ValueError, naming the image, for one that cannot be decoded or converted.
     """
     count, size = len(samples.images), preparation.size
     length = max(CHUNK_BYTES // (3 * size**2), 1)
@@ -94,11 +96,9 @@ def write_split(
         digests[index] = int.from_bytes(hashlib.blake2b(pixels, digest_size=8).digest())
 
     def chunks() -> Iterator[np.ndarray]:
-        with ThreadPoolExecutor(threads) as pool:
-            for start in range(0, count, length):
-                indices = range(start, min(start + length, count))
-                list(pool.map(prepare, indices))
-                yield chunk[: len(indices)]
+        for indices in _batches(count, length):
+            _in_threads(prepare, indices, threads)
+            yield chunk[: len(indices)]
 
     labels = np.asarray(samples.labels, dtype=np.int64)
     metadata = {"classes": samples.classes, "skipped": list(skipped), **provenance(settings)}
@@ -134,6 +134,16 @@ class _Chosen(Sequence):
 
     def __getitem__(self, index: int) -> Image.Image:
         return self.whole[self.chosen[index]]
+
+
+def _batches(count: int, length: int) -> Iterator[range]:
+    return (range(start, min(start + length, count)) for start in range(0, count, length))
+
+
+def _in_threads(work: Callable[[int], None], indices: range, threads: int) -> None:
+    """Each thread takes every so-many-th index. Pillow decodes and resizes without holding the interpreter's lock."""
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda first: [work(index) for index in indices[first::threads]], range(threads)))
 
 
 def _prepared(samples: Samples, index: int, preparation: Preparation) -> np.ndarray:
