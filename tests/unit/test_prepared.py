@@ -283,7 +283,9 @@ def test_split_survives_the_disk(tmp_path):
     assert (split.images.numpy() == np.stack([Preparation(16)(image) for image in samples.images])).all()
     assert split.labels.dtype == torch.int64 and split.labels.tolist() == samples.labels.tolist()
     assert split.classes == tuple(samples.classes)
-    assert read_metadata(path)["settings"] == {"kind": "textures"} and read_metadata(path)["skipped"] == []
+    metadata = read_metadata(path)
+    assert metadata["settings"] == {"kind": "textures"} and metadata["skipped"] == []
+    assert metadata["preparation"] == {"size": 16, "interpolation": "bicubic", "crop": 1.0}
 
 
 def test_split_is_the_same_file_whatever_the_threads_and_chunks(tmp_path, monkeypatch):

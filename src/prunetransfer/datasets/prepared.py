@@ -7,7 +7,7 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -80,7 +80,7 @@ def write_split(
     skipped: Sequence[str] = (),
     threads: int = 1,
 ) -> np.ndarray:
-    """Prepare `samples` into one file: tensors images and labels, metadata classes, skipped and provenance.
+    """Prepare `samples` into one file: images and labels; in the metadata classes, preparation, skipped, provenance.
 
     Holds CHUNK_BYTES of prepared images, and one image in its own size for each thread. Returns a digest of each
     prepared image, uint64 [n]. Raises ValueError, naming the image, for one that cannot be decoded or converted.
@@ -101,7 +101,8 @@ def write_split(
             yield chunk[: len(indices)]
 
     labels = np.asarray(samples.labels, dtype=np.int64)
-    metadata = {"classes": samples.classes, "skipped": list(skipped), **provenance(settings)}
+    how = {"preparation": asdict(preparation), "skipped": list(skipped)}
+    metadata = {"classes": samples.classes, **how, **provenance(settings)}
     pixels = progress(chunks(), count, os.path.basename(path))
     write_stream(path, {"labels": labels}, "images", (count, size, size, 3), pixels, metadata)
     return digests
