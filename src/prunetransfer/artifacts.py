@@ -7,15 +7,16 @@ provenance in their own metadata. NumPy only: stages that need no torch must not
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save, save_file
 
 from prunetransfer import __version__
 
@@ -49,10 +50,43 @@ def provenance(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def write_tensors(path: str | os.PathLike, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
     """Write arrays as one safetensors file with `metadata` (anything JSON can hold) and their order inside it."""
-    arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
-    # One key: safetensors stores several in an order that changes from run to run.
-    header = {PROVENANCE: json.dumps({"order": list(arrays), **metadata}, sort_keys=True)}
+    arrays, header = _laid_out(tensors, metadata)
     write_atomically(path, lambda partial: save_file(arrays, partial, metadata=header))
+
+
+def write_stream(
+    path: str | os.PathLike,
+    tensors: Mapping[str, np.ndarray],
+    name: str,
+    shape: tuple[int, ...],
+    chunks: Iterable[np.ndarray],
+    metadata: Mapping[str, Any],
+) -> None:
+    """As `write_tensors`, with one more tensor, `name`, of uint8 and `shape`, that need not fit into memory.
+
+    chunks: its rows in order, uint8 [k, *shape[1:]], each written as it comes. Raises ValueError if they do not add up
+    to `shape`.
+    """
+    arrays, header = _laid_out({**tensors, name: np.empty(0, np.uint8)}, metadata)
+    del arrays[name]
+    # The format: the header's length (8 bytes), the header (JSON), the data; the stream joins what the library wrote.
+    small = save(arrays, metadata=header)
+    start = 8 + int.from_bytes(small[:8], "little")
+    entries, data = json.loads(small[8:start]), small[start:]
+    end = len(data) + math.prod(shape)
+    entries[name] = {"dtype": "U8", "shape": shape, "data_offsets": [len(data), end]}
+    text = json.dumps(entries).encode()
+    text += b" " * (-len(text) % 8)
+
+    def write(partial: Path) -> None:
+        with open(partial, "wb") as file:
+            file.write(len(text).to_bytes(8, "little") + text + data)
+            for chunk in chunks:
+                file.write(np.ascontiguousarray(chunk, dtype=np.uint8))
+            if file.tell() != 8 + len(text) + end:
+                raise ValueError(f"{path}: the chunks of {name} are not {' × '.join(map(str, shape))} bytes")
+
+    write_atomically(path, write)
 
 
 def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
@@ -71,6 +105,13 @@ def read_metadata(path: str | os.PathLike) -> dict[str, Any]:
     if not header:
         raise ArtifactError(f"{path}: written by another program: it carries no prunetransfer metadata")
     return header
+
+
+def _laid_out(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> tuple[dict, dict]:
+    """The arrays as the library wants them, and the header's metadata."""
+    arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
+    # One key: safetensors stores several in an order that changes from run to run.
+    return arrays, {PROVENANCE: json.dumps({"order": list(arrays), **metadata}, sort_keys=True)}
 
 
 def _header(file: safe_open) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def test_touching_every_source_file_reruns_nothing(study):
 
 def test_a_new_target_runs_its_own_jobs(study):
     study.config |= {"targets": ["red", "blue", "green"]}
-    expected = {"images/green-8", "heads/net/green", *FROM_ACCURACY}
+    expected = {"images/green-8-bicubic-1.0", "heads/net/green", *FROM_ACCURACY}
     expected |= {job.removesuffix("red") + "green" for job in EVALUATIONS if job.endswith("/red")}
     assert len(expected) == 2 + 4 + 4
     assert study.planned() == expected

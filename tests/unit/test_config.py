@@ -616,6 +616,8 @@ def test_each_kind_of_dataset_takes_what_its_load_function_does(schema):
         load = importlib.import_module(f"prunetransfer.datasets.kinds.{kind}").load
         options = {key: node.get("default", inspect.Parameter.empty) for key, node in definition["properties"].items()}
         assert options.pop("kind") is inspect.Parameter.empty
+        for of_preparing in ("skip_unreadable", "allow_overlap"):
+            assert options.pop(of_preparing, False) is False
         assert options == settings(load, "split", "data_root", "folder"), kind
 
 

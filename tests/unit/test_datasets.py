@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,15 +7,11 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageFont
-from safetensors.numpy import save_file
 
-from prunetransfer.artifacts import ArtifactError, read_metadata, write_tensors
 from prunetransfer.datasets.kinds import glyphs, textures
-from prunetransfer.datasets.prepared import prepare, write_split
 from prunetransfer.datasets.samples import Samples, held_out, load_samples
-from prunetransfer.datasets.splits import SAMPLINGS, Split, balanced_subset, draw_images, read_split, uniform_subset
+from prunetransfer.datasets.splits import SAMPLINGS, Split, balanced_subset, draw_images, uniform_subset
 
-SHARED_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 FEW = {"train_per_class": 3, "test_per_class": 2}
 GENERATED = [("digits", {}), ("glyphs", FEW), ("textures", FEW)]
 
@@ -27,11 +22,6 @@ def grey(level: int, shape: tuple[int, int] = (2, 2)) -> Image.Image:
 
 def contents(samples: Samples) -> list[bytes]:
     return [image.tobytes() for image in samples.images]
-
-
-def one(image: Image.Image, size: int) -> np.ndarray:
-    """The image alone, prepared: uint8 [size, size, 3]."""
-    return prepare(Samples([image, grey(0)], np.array([0, 1]), ["a", "b"]), size)[0][0]
 
 
 @pytest.fixture
@@ -223,133 +213,6 @@ def test_folder_takes_the_names_of_its_splits(folder, tmp_path):
         load_samples("folder", "train", {"path": "images", "test": "held"}, tmp_path)
 
 
-@pytest.mark.parametrize("keep", [0, 30, 1000])
-def test_damaged_image_is_named_when_it_is_decoded(keep, folder, tmp_path):
-    root = folder("train/a/0.png", "train/b/0.png", "test/a/0.png", "test/b/0.png")
-    damaged = root / "train" / "b" / "0.png"
-    Image.effect_noise((64, 64), 50).save(damaged)
-    damaged.write_bytes(damaged.read_bytes()[:keep])
-    samples = load_samples("folder", "train", {"path": "images"}, tmp_path)
-    with pytest.raises(ValueError, match=r"train/b/0\.png: not a readable image"):
-        prepare(samples, 8)
-
-
-# Preparation
-
-
-def reopened(image: Image.Image, form: str, **options) -> Image.Image:
-    file = io.BytesIO()
-    image.save(file, form, **options)
-    return Image.open(file)
-
-
-def transparent_palette() -> Image.Image:
-    image = Image.new("P", (2, 2), 1)
-    image.putpalette([10, 20, 30, 200, 0, 0])
-    image.putpixel((0, 0), 0)
-    return reopened(image, "PNG", transparency=0)
-
-
-@pytest.mark.parametrize(
-    ("image", "corner", "centre"),
-    [
-        (Image.fromarray(np.array([[False, True], [True, True]])), (0, 0, 0), (255, 255, 255)),
-        (Image.fromarray(np.array([[7, 200], [200, 200]], dtype=np.uint8)), (7, 7, 7), (200, 200, 200)),
-        (Image.fromarray(np.array([[65535, 257], [0, 2570]], dtype=np.uint16)), (255, 255, 255), (10, 10, 10)),
-        (Image.fromarray(np.array([[65535, 257], [0, 2570]], dtype=np.int32)), (255, 255, 255), (10, 10, 10)),
-        (Image.new("RGB", (2, 2), (1, 2, 3)), (1, 2, 3), (1, 2, 3)),
-        (Image.new("RGBA", (2, 2), (200, 0, 0, 0)), (255, 255, 255), (255, 255, 255)),
-        (Image.new("RGBA", (2, 2), (200, 0, 0, 51)), (244, 204, 204), (244, 204, 204)),
-        (Image.new("LA", (2, 2), (0, 0)), (255, 255, 255), (255, 255, 255)),
-        (Image.new("CMYK", (2, 2), (0, 255, 255, 0)), (255, 0, 0), (255, 0, 0)),
-        (transparent_palette(), (255, 255, 255), (200, 0, 0)),
-        (reopened(Image.new("RGB", (2, 2), (9, 9, 9)), "PNG", transparency=(9, 9, 9)), (255,) * 3, (255,) * 3),
-        (reopened(Image.new("P", (2, 2), 0), "GIF"), (0, 0, 0), (0, 0, 0)),
-    ],
-    ids=["1", "L", "I;16", "I", "RGB", "RGBA", "RGBA-20%", "LA", "CMYK", "P-transparent", "RGB-transparent", "GIF"],
-)
-def test_every_mode_becomes_rgb(image, corner, centre):
-    pixels = one(image, 2)
-    assert pixels.dtype == np.uint8 and pixels.shape == (2, 2, 3)
-    assert (tuple(pixels[0, 0]), tuple(pixels[1, 1])) == (corner, centre)
-
-
-def test_palette_colours_are_kept():
-    image = Image.new("P", (2, 2), 1)
-    image.putpalette([10, 20, 30, 200, 0, 0])
-    assert tuple(one(image, 2)[0, 0]) == (200, 0, 0)
-
-
-def test_orientation_tag_is_obeyed():
-    left_dark = np.full((8, 8), 255, dtype=np.uint8)
-    left_dark[:, :4] = 0
-    exif = Image.Exif()
-    exif[0x0112] = 6  # turn a quarter clockwise to see it upright
-    pixels = one(reopened(Image.fromarray(left_dark), "PNG", exif=exif), 8)
-    assert (pixels[:4] == 0).all() and (pixels[4:] == 255).all()
-
-
-def test_centre_of_the_long_side_is_kept_at_the_scale_of_the_short_one():
-    wide = np.zeros((20, 60), dtype=np.uint8)
-    wide[:, 20:40] = 255
-    for pixels in (one(Image.fromarray(wide), 10), one(Image.fromarray(wide.T.copy()), 10)):
-        assert (pixels[1:-1, 1:-1] == 255).all() and pixels.min() > 200
-    ramp = np.tile(np.arange(0, 240, 2, dtype=np.uint8), (60, 1))  # 120 wide: columns 30 to 90 stay
-    middle = one(Image.fromarray(ramp), 30)[15, 5:-5, 0].astype(int)
-    assert np.abs(middle - (60 + 4 * np.arange(5, 25) + 1)).max() <= 1
-
-
-def test_pixels_without_a_known_range_are_refused_by_name(tmp_path):
-    for name, array, complaint in (
-        ("float.tif", np.zeros((2, 2), dtype=np.float32), "floating-point pixels"),
-        ("deep.tif", np.full((2, 2), 70000, dtype=np.int32), "grey levels 70000 to 70000; 16 bits allow 0 to 65535"),
-    ):
-        Image.fromarray(array).save(tmp_path / name)
-        with pytest.raises(ValueError, match=f"{name}: {complaint}"):
-            one(Image.open(tmp_path / name), 2)
-    with pytest.raises(ValueError, match="image 0: floating-point pixels"):
-        one(Image.fromarray(np.zeros((2, 2), dtype=np.float32)), 2)
-
-
-# Split files
-
-
-def test_split_survives_the_disk(tmp_path):
-    path = tmp_path / "images" / "textures-16" / "test.safetensors"
-    samples = load_samples("textures", "test", FEW, tmp_path)
-    write_split(path, samples, 16, {"kind": "textures"})
-    split = read_split(path)
-    images, labels = prepare(samples, 16)
-    assert split.images.dtype == torch.uint8 and split.images.shape == (20, 16, 16, 3)
-    assert (split.images.numpy() == images).all()
-    assert split.labels.dtype == torch.int64 and split.labels.tolist() == labels.tolist()
-    assert split.classes == tuple(samples.classes)
-    assert read_metadata(path)["settings"] == {"kind": "textures"}
-
-
-def test_split_is_the_same_file_each_time(tmp_path):
-    paths = [tmp_path / f"{k}.safetensors" for k in range(8)]
-    for path in paths:
-        write_split(path, load_samples("glyphs", "test", FEW, tmp_path), 16, {})
-    assert len({path.read_bytes() for path in paths}) == 1
-
-
-def test_damaged_and_foreign_splits_are_refused_by_name(tmp_path):
-    path = tmp_path / "train.safetensors"
-    with pytest.raises(ArtifactError, match=r"train\.safetensors: no such file"):
-        read_split(path)
-    write_split(path, load_samples("textures", "test", FEW, tmp_path), 16, {})
-    path.write_bytes(path.read_bytes()[:-1000])
-    with pytest.raises(ArtifactError, match=r"train\.safetensors: not a readable"):
-        read_split(path)
-    save_file({"images": np.zeros(1)}, path)
-    with pytest.raises(ArtifactError, match=r"train\.safetensors: written by another program"):
-        read_split(path)
-    write_tensors(path, {"weight": np.zeros(1)}, {})
-    with pytest.raises(ArtifactError, match=r"train\.safetensors: not a prepared split \(tensors: weight\)"):
-        read_split(path)
-
-
 # Balanced draws
 
 
@@ -399,22 +262,3 @@ def test_what_was_drawn_is_recorded(sampling):
     per_class = {"a": first, "b": 0, "c": 12 - first}
     assert record == {"images": {"sampling": sampling, "seed": 3, "per_class": per_class}}
     assert sampling == "uniform" or first == 6
-
-
-# Real images
-
-
-@pytest.mark.parametrize(
-    ("name", "mode", "counts", "classes"), [("rsscn7", "RGB", (770, 280), 7), ("omniglot", "1", (1904, 816), 136)]
-)
-def test_real_images_are_prepared(name, mode, counts, classes):
-    if not (SHARED_DATA / name).is_dir():
-        pytest.skip(f"no {SHARED_DATA / name}: this test reads real images")
-    train, test = (load_samples("folder", split, {"path": name}, SHARED_DATA) for split in ("train", "test"))
-    assert (len(train.images), len(test.images)) == counts
-    assert len(train.classes) == classes
-    assert test.images[0].mode == mode
-    few = Samples([test.images[k] for k in range(40)], np.arange(40) % 2, ["a", "b"])
-    images, _ = prepare(few, 64)
-    assert images.std(axis=(1, 2, 3)).min() > 5
-    assert (np.ptp(images, axis=3).max() == 0) == (mode == "1")

@@ -19,7 +19,7 @@ from prunetransfer.curvature.block import inverse_diagonals
 from prunetransfer.curvature.diagonal import mean_squares
 from prunetransfer.curvature.gradients import layer_gradients
 from prunetransfer.curvature.seeds import seeds
-from prunetransfer.datasets.prepared import write_split
+from prunetransfer.datasets.prepared import Preparation, write_split
 from prunetransfer.datasets.samples import load_samples
 from prunetransfer.datasets.splits import Split, draw_images, read_split
 from prunetransfer.evaluation import evaluate_grid, zero_shot
@@ -65,7 +65,7 @@ def splits(shared_data: Path, tmp_path_factory) -> dict[str, Split]:
     folder = tmp_path_factory.mktemp("cifar10")
     for split in ("train", "test"):
         samples = load_samples("folder", split, {"path": "cifar10"}, data_root=shared_data)
-        write_split(folder / f"{split}.safetensors", samples, 32, {})
+        write_split(folder / f"{split}.safetensors", samples, Preparation(32), {})
     return {split: read_split(folder / f"{split}.safetensors") for split in ("train", "test")}
 
 

@@ -36,6 +36,8 @@ wildcard_constraints:
     criterion=r"[^/]+",
     recovery=r"[^/]+",
     size=r"\d+",
+    interpolation=r"[a-z]+",
+    crop=r"\d\.\d+",
     seed=r"\d+",
     sparsity=r"0\.\d+",
 
@@ -51,6 +53,11 @@ def computing_job(mem_mb, minutes):
 
 def code(script, *modules, score=None):
     return code_digest(ROOT / "workflow/scripts" / f"{script}.py", *modules, score=score)
+
+
+def decimal(number):
+    """A float as it stands in file names, never 5e-05."""
+    return format(Decimal(repr(number)), "f")
 
 
 def split_name(name):
@@ -83,14 +90,17 @@ def recoveries(criterion):
 
 
 def sparsities(recovery="none"):
-    """The sparsities of a recovery as they stand in file names: decimal, never 5e-05."""
+    """The sparsities of a recovery as they stand in file names."""
     name, _ = split_name(recovery)
     grid = config["recoveries"][name].get("sparsities", config["sparsities"])
-    return [format(Decimal(repr(sparsity)), "f") for sparsity in grid]
+    return [decimal(sparsity) for sparsity in grid]
 
 
 def images(dataset, backbone, split):
-    return RESULTS / f"images/{dataset}-{config['backbones'][backbone]['size']}/{split}.safetensors"
+    """Backbones that want their images prepared alike share them."""
+    wanted = config["backbones"][backbone]
+    prepared = f"{wanted['size']}-{wanted['interpolation']}-{decimal(wanted['crop'])}"
+    return RESULTS / f"images/{dataset}-{prepared}/{split}.safetensors"
 
 
 def download_records(*datasets):

@@ -2,16 +2,17 @@ rule prepare_images:
     input:
         lambda wildcards: list(download_records(wildcards.dataset)),
     output:
-        train=RESULTS / "images/{dataset}-{size}/train.safetensors",
-        test=RESULTS / "images/{dataset}-{size}/test.safetensors",
+        train=RESULTS / "images/{dataset}-{size}-{interpolation}-{crop}/train.safetensors",
+        test=RESULTS / "images/{dataset}-{size}-{interpolation}-{crop}/test.safetensors",
     params:
         dataset=lambda wildcards: config["datasets"][wildcards.dataset],
         data_root=config["data_root"],
         code=lambda wildcards: code("prepare_images", f"datasets.kinds.{config['datasets'][wildcards.dataset]['kind']}"),
     log:
-        LOGS / "images/{dataset}-{size}.log",
+        LOGS / "images/{dataset}-{size}-{interpolation}-{crop}.log",
     benchmark:
-        COSTS / "images/{dataset}-{size}.tsv"
+        COSTS / "images/{dataset}-{size}-{interpolation}-{crop}.tsv"
+    threads: config["threads"]
     resources:
         mem_mb=4000,
         runtime=60,

@@ -1,12 +1,23 @@
 """Decode and resize every image of a dataset once."""
 
-from prunetransfer.datasets.prepared import write_split
-from prunetransfer.datasets.samples import load_samples
+from prunetransfer.datasets.prepared import Preparation, readable, refuse_overlap, write_split
+from prunetransfer.datasets.samples import SPLITS, load_samples
 from prunetransfer.stage import stage
 
 with stage(snakemake):
-    settings = dict(snakemake.params.dataset)
-    kind = settings.pop("kind")
-    for split in ("train", "test"):
-        samples = load_samples(kind, split, settings, snakemake.params.data_root)
-        write_split(snakemake.output[split], samples, int(snakemake.wildcards.size), snakemake.params.dataset)
+    dataset, wildcards, threads = dict(snakemake.params.dataset), snakemake.wildcards, snakemake.threads
+    kind, skip, overlap = (dataset.pop(key, False) for key in ("kind", "skip_unreadable", "allow_overlap"))
+    preparation = Preparation(int(wildcards.size), wildcards.interpolation, float(wildcards.crop))
+    samples = {split: load_samples(kind, split, dataset, snakemake.params.data_root) for split in SPLITS}
+    digests = {}
+    for split in SPLITS:
+        skipped = []
+        if skip:
+            samples[split], skipped = readable(samples[split], preparation, threads)
+            print(*(f"{split}: skipped {complaint}" for complaint in skipped), sep="\n")
+        print(f"{split}: {len(samples[split].images)} images, {len(skipped)} skipped")
+        digests[split] = write_split(
+            snakemake.output[split], samples[split], preparation, snakemake.params.dataset, skipped, threads
+        )
+    if not overlap:
+        refuse_overlap(samples, digests)

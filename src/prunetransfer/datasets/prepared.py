@@ -2,40 +2,163 @@
 
 from __future__ import annotations
 
+import hashlib
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
-from prunetransfer.artifacts import provenance, write_tensors
+from prunetransfer.artifacts import provenance, write_stream
 from prunetransfer.datasets.samples import Samples
+from prunetransfer.progress import progress
 
 SIXTEEN_BITS = 65535
+CHUNK_BYTES = 32 * 2**20
+BATCH = 1000
 
 
-def prepare(samples: Samples, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """Decode every image once: uint8 [n, size, size, 3] and the labels, int64 [n].
+@dataclass(frozen=True)
+class Preparation:
+    """How a backbone wants its images.
 
-    The short side is resized to `size` pixels (bicubic) and the centre cropped. Orientation tags are obeyed,
-    transparency is laid over white, 16-bit grey is scaled to 8 bits. Raises ValueError, naming the image, for one that
-    cannot be decoded or converted.
+    The short side is resized to size / crop pixels (rounded down, as timm does) by `interpolation` (nearest, bilinear,
+    bicubic or lanczos) and the central square of `size` pixels is kept; 0 < crop ≤ 1.
     """
-    images = np.empty((len(samples.images), size, size, 3), dtype=np.uint8)
-    for k, image in enumerate(samples.images):
+
+    size: int
+    interpolation: str = "bicubic"
+    crop: float = 1.0
+
+    def __call__(self, image: Image.Image) -> np.ndarray:
+        """An image of any mode and size as uint8 [size, size, 3].
+
+        Orientation tags are obeyed, transparency is laid over white, 16-bit grey is scaled to 8 bits. Raises ValueError
+        for pixels that have no agreed range.
+        """
+        image = _to_rgb(ImageOps.exif_transpose(image))
+        shortest, short = min(image.size), math.floor(self.size / self.crop)
+        resized = [short * side // shortest for side in image.size]
+        left, top = (round((side - self.size) / 2) for side in resized)
+        image = image.resize(resized, Image.Resampling[self.interpolation.upper()])
+        return np.asarray(image.crop((left, top, left + self.size, top + self.size)))
+
+
+def readable(samples: Samples, preparation: Preparation, threads: int = 1) -> tuple[Samples, list[str]]:
+    """The samples without those that cannot be prepared, and what was wrong with each of these.
+
+    Reads every image once. Raises ValueError if a class is left without an image.
+    """
+    complaints: dict[int, str] = {}
+
+    def look(index: int) -> None:
         try:
-            images[k] = _square(_to_rgb(ImageOps.exif_transpose(image)), size)
+            _prepared(samples, index, preparation)
         except ValueError as error:
-            raise ValueError(f"{getattr(image, 'filename', f'image {k}')}: {error}") from None
-    return images, np.asarray(samples.labels, dtype=np.int64)
+            complaints[index] = str(error)
+
+    count = len(samples.images)
+    for indices in progress(_batches(count, BATCH), count, "looking for unreadable images"):
+        _in_threads(look, indices, threads)
+    kept = [k for k in range(count) if k not in complaints]
+    labels = samples.labels[kept]
+    empty = np.setdiff1d(samples.labels, labels)
+    if len(empty):
+        raise ValueError(f"no readable image of class {', '.join(samples.classes[label] for label in empty)}")
+    return Samples(_Chosen(samples.images, kept), labels, samples.classes), [complaints[k] for k in sorted(complaints)]
 
 
-def write_split(path: str | os.PathLike, samples: Samples, size: int, settings: Mapping[str, Any]) -> None:
-    """Prepare `samples` and write them as one file: tensors images and labels, metadata classes and provenance."""
-    images, labels = prepare(samples, size)
-    metadata = {"classes": samples.classes, **provenance(settings)}
-    write_tensors(path, {"images": images, "labels": labels}, metadata)
+def write_split(
+    path: str | os.PathLike,
+    samples: Samples,
+    preparation: Preparation,
+    settings: Mapping[str, Any],
+    skipped: Sequence[str] = (),
+    threads: int = 1,
+) -> np.ndarray:
+    """Prepare `samples` into one file: images and labels; in the metadata classes, preparation, skipped, provenance.
+
+    Holds CHUNK_BYTES of prepared images, and one image in its own size for each thread. Returns a digest of each
+    prepared image, uint64 [n]. Raises ValueError, naming the image, for one that cannot be decoded or converted.
+    """
+    count, size = len(samples.images), preparation.size
+    length = max(CHUNK_BYTES // (3 * size**2), 1)
+    chunk = np.empty((min(length, count), size, size, 3), dtype=np.uint8)
+    digests = np.empty(count, dtype=np.uint64)
+
+    def prepare(index: int) -> None:
+        pixels = _prepared(samples, index, preparation)
+        chunk[index % length] = pixels
+        digests[index] = int.from_bytes(hashlib.blake2b(pixels, digest_size=8).digest())
+
+    def chunks() -> Iterator[np.ndarray]:
+        for indices in _batches(count, length):
+            _in_threads(prepare, indices, threads)
+            yield chunk[: len(indices)]
+
+    labels = np.asarray(samples.labels, dtype=np.int64)
+    how = {"preparation": asdict(preparation), "skipped": list(skipped)}
+    metadata = {"classes": samples.classes, **how, **provenance(settings)}
+    pixels = progress(chunks(), count, os.path.basename(path))
+    write_stream(path, {"labels": labels}, "images", (count, size, size, 3), pixels, metadata)
+    return digests
+
+
+def refuse_overlap(samples: Mapping[str, Samples], digests: Mapping[str, np.ndarray]) -> None:
+    """Raise ValueError if a test image, once prepared, is also a train image: how many, and the first pair.
+
+    samples, digests: of the splits train and test; digests as `write_split` returns them.
+    """
+    shared = np.flatnonzero(np.isin(digests["test"], digests["train"]))
+    if len(shared):
+        first = {"test": shared[0], "train": np.flatnonzero(digests["train"] == digests["test"][shared[0]])[0]}
+        test, train = (_name(samples[split].images[index], index) for split, index in first.items())
+        raise ValueError(
+            f"{len(shared)} of {len(digests['test'])} test images are train images too: the first is {test}, "
+            f"in train {train}; `allow_overlap: true` takes the dataset as it is"
+        )
+
+
+@dataclass(frozen=True)
+class _Chosen(Sequence):
+    """Some of a sequence, by index."""
+
+    whole: Sequence[Image.Image]
+    chosen: Sequence[int]
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def __getitem__(self, index: int) -> Image.Image:
+        return self.whole[self.chosen[index]]
+
+
+def _batches(count: int, length: int) -> Iterator[range]:
+    return (range(start, min(start + length, count)) for start in range(0, count, length))
+
+
+def _in_threads(work: Callable[[int], None], indices: range, threads: int) -> None:
+    """Each thread takes every so-many-th index. Pillow decodes and resizes without holding the interpreter's lock."""
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda first: [work(index) for index in indices[first::threads]], range(threads)))
+
+
+def _prepared(samples: Samples, index: int, preparation: Preparation) -> np.ndarray:
+    name = f"image {index}"
+    try:
+        image = samples.images[index]
+        name = _name(image, index)
+        return preparation(image)
+    except Exception as error:  # a damaged file makes a decoder raise almost anything
+        raise ValueError(f"{name}: {error}") from error
+
+
+def _name(image: Image.Image, index: int) -> str:
+    return getattr(image, "filename", "") or f"image {index}"
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -55,7 +178,3 @@ def _to_8_bits(image: Image.Image) -> Image.Image:
     if levels.min() < 0 or levels.max() > SIXTEEN_BITS:
         raise ValueError(f"grey levels {levels.min()} to {levels.max()}; 16 bits allow 0 to {SIXTEEN_BITS}")
     return Image.fromarray(np.rint(levels * (255 / SIXTEEN_BITS)).astype(np.uint8))
-
-
-def _square(image: Image.Image, size: int) -> Image.Image:
-    return ImageOps.fit(image, (size, size), Image.Resampling.BICUBIC)
