@@ -16,8 +16,8 @@ def with_usps(new_study):
     """The tiny study with USPS, which lies where the download stage would put it, and a view of it."""
     folder = new_study.folder / "resources/datasets/torchvision/USPS"
     folder.mkdir(parents=True)
-    images = [(label, 20 * label + k) for label in range(10) for k in range(3)]
-    WRITERS["USPS"](folder, {"train": images, "test": images[::-1]})
+    train, test = ([(label, 20 * label + k) for label in range(10) for k in part] for part in (range(3), (10, 11)))
+    WRITERS["USPS"](folder, {"train": train, "test": test})
     config = new_study.config
     config["datasets"] |= {
         "usps": {"kind": "torchvision", "name": "USPS"},
