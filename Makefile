@@ -9,10 +9,10 @@ SNAKEMAKE = $(RUN) snakemake $(if $(STUDY),--configfile $(STUDY))
 NAME = $(or $(shell sed -n 's/^study:[[:space:]]*\([^[:space:]]*\).*/\1/p' $(CONFIG)),$(error $(CONFIG) has no line `study: NAME`))
 RESULTS = results/$(NAME)
 
-.PHONY: help study run report test lint install lock clean $(VENV)
+.PHONY: help study run report datasets test lint install lock clean $(VENV)
 
 help: ## list the targets
-	@awk -F ': .*## ' '/^[a-z]+:.*## / { printf "  make %-8s%s\n", $$1, $$2 }' Makefile
+	@awk -F ': .*## ' '/^[a-z]+:.*## / { printf "  make %-9s%s\n", $$1, $$2 }' Makefile
 	@echo "  STUDY=studies/NAME.yaml takes another study than config.yaml, CORES=N limits the cores,"
 	@echo "  PYTHON=python3.12 names the Python (at least 3.11) that .venv is made with"
 
@@ -27,6 +27,9 @@ report: run ## the same, up to results/<study>/report.html
 		test -n "$$(find $(RESULTS)/tables $(RESULTS)/figures -newer $(RESULTS)/report.html)"; then \
 		$(SNAKEMAKE) --report $(RESULTS)/report.html; \
 	fi
+
+datasets: install ## download the datasets that the study needs and that are not there yet
+	$(SNAKEMAKE) --cores $(CORES) datasets
 
 test: lint ## install, check the style, run the tests
 	$(RUN) pytest

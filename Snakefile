@@ -15,6 +15,7 @@ if not workflow.overwrite_configfiles:
 
 include: "workflow/rules/common.smk"
 include: "workflow/rules/weights.smk"
+include: "workflow/rules/datasets.smk"
 include: "workflow/rules/images.smk"
 include: "workflow/rules/heads.smk"
 include: "workflow/rules/scores.smk"
@@ -33,6 +34,7 @@ localrules:
     all,
     tables,
     figures,
+    datasets,
     pretrain,
 
 

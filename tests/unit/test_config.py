@@ -23,7 +23,9 @@ from prunetransfer.config import ConfigError, keywords, validate_config
 from prunetransfer.config.docs import page
 from prunetransfer.config.validation import load_schema
 from prunetransfer.curvature.seeds import CURVATURES
+from prunetransfer.datasets.kinds.torchvision import SPLITS_OF, VARIANTS
 from prunetransfer.datasets.splits import SAMPLINGS
+from prunetransfer.datasets.views import STEPS
 from prunetransfer.losses import LOSSES
 from prunetransfer.scores import SCORES
 
@@ -204,10 +206,15 @@ WRONG = [
     (
         "datasets/mine/kind",
         "foldr",
-        "datasets.mine.kind = 'foldr': no such kind; defined are digits, glyphs, textures, folder. "
+        "datasets.mine.kind = 'foldr': no such kind; defined are digits, glyphs, textures, folder, npz, parquet, "
+        "torchvision, huggingface. "
         "Did you mean 'folder'?",
     ),
-    ("datasets/mine/kind", ..., "datasets.mine.kind: missing; must be the name of a kind"),
+    (
+        "datasets/mine/kind",
+        ...,
+        "datasets.mine.kind: missing; must be the name of a kind, or view_of the name of a dataset",
+    ),
     (
         "scores/diagnal",
         {},
@@ -308,7 +315,7 @@ WRONG = [
     ("scores", ["block"], "scores = ['block']: must be a mapping with at least one entry"),
     ("scores/diagonal", [], "scores.diagonal = []: must be a mapping with the keys score or nothing"),
     ("head", None, "head = null: must be a mapping with the keys kind, alpha"),
-    ("datasets/digits", None, "datasets.digits = null: must be a mapping with the dataset's kind"),
+    ("datasets/digits", None, "datasets.digits = null: must be a mapping with the dataset's kind, or with view_of"),
     (
         "backbones/net",
         None,
@@ -524,6 +531,43 @@ def test_no_value_of_any_key_raises_anything_but_config_error(junk, schema, root
             assert str(error)
 
 
+# --- views --------------------------------------------------------------------------------------------------------
+
+
+def test_a_view_becomes_its_base_seen_through_selections(schema, root):
+    few = {"view_of": "glyphs", "classes": ["A", 3], "seed": 1}
+    config = VALID | {"datasets": VALID["datasets"] | {"tiny": {"view_of": "few", "limit": {"train": 2}}, "few": few}}
+    datasets = validate_config(config, schema, root)["datasets"]
+    glyphs = {"kind": "glyphs", "seed": 0, "train_per_class": 3, "test_per_class": 20}
+    every = {"train": None, "test": None}
+    first = {"classes": ["A", 3], "per_class": every, "limit": every, "seed": 1}
+    second = {"classes": None, "per_class": every, "limit": every | {"train": 2}, "seed": 0}
+    assert datasets["glyphs"] == glyphs
+    assert datasets["few"] == glyphs | {"selections": [first]}
+    assert datasets["tiny"] == glyphs | {"selections": [first, second]}
+
+
+@pytest.mark.parametrize(
+    ("entry", "line"),
+    [
+        ({"view_of": "a"}, ".view_of = 'a': a view of itself: a → a"),
+        ({"view_of": "b"}, ".view_of = 'b': a view of itself: a → b → a"),
+        ({"view_of": "digit"}, ".view_of = 'digit': no such dataset; defined are digits, glyphs, "),
+        ({"view_of": "digits", "kind": "digits"}, ".kind = 'digits': no such key; allowed are view_of, "),
+        ({"view_of": "digits", "limit": 0}, ".limit = 0: must be a whole number at least 1, or that of "),
+        ({"view_of": "digits", "limit": {"val": 3}}, ".limit.val = 3: no such key; allowed are train, test"),
+        ({"view_of": "digits", "classes": ["3"]}, ".classes = ['3']: must be a list of at least two, "),
+        ({"kind": "npz", "path": "no.npz"}, ".path = 'no.npz': there is no file '"),
+        ({"kind": "torchvision", "name": "CIFAR"}, ".name = 'CIFAR': must be one of CIFAR10, "),
+    ],
+)
+def test_a_wrong_entry_of_the_datasets_is_explained(entry, line, schema, root):
+    others = VALID["datasets"] | {"b": {"view_of": "a"}}
+    lines = problems(VALID | {"datasets": others | {"a": entry}}, schema, root)
+    assert lines[0].startswith("datasets.a" + line)
+    assert all(line.startswith("datasets.b.view_of = 'a': a view of itself") for line in lines[1:])
+
+
 # --- the schema, the library and the page agree ----------------------------------------------------------------------
 
 
@@ -565,6 +609,8 @@ def test_the_schema_is_a_json_schema_in_which_every_key_is_described(schema):
 
 def test_each_kind_of_dataset_takes_what_its_load_function_does(schema):
     kinds = load_schema(schema)["$defs"]["datasets"]
+    view = kinds.pop("view")["properties"]
+    assert view.keys() == {"view_of", "seed", *STEPS}
     assert sorted(kinds) == modules(prunetransfer.datasets.kinds)
     for kind, definition in kinds.items():
         load = importlib.import_module(f"prunetransfer.datasets.kinds.{kind}").load
@@ -572,7 +618,13 @@ def test_each_kind_of_dataset_takes_what_its_load_function_does(schema):
         assert options.pop("kind") is inspect.Parameter.empty
         for of_preparing in ("skip_unreadable", "allow_overlap"):
             assert options.pop(of_preparing, False) is False
-        assert options == settings(load, "split"), kind
+        assert options == settings(load, "split", "data_root", "folder"), kind
+
+
+def test_the_schema_names_the_datasets_of_torchvision(schema):
+    properties = load_schema(schema)["$defs"]["datasets"]["torchvision"]["properties"]
+    assert properties["name"]["enum"] == sorted(SPLITS_OF)
+    assert all(name in properties["variant"]["description"] for name in VARIANTS)
 
 
 def test_each_score_takes_what_its_curvature_does(schema):

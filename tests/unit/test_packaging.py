@@ -41,8 +41,8 @@ def lock(repository: Path) -> dict[str, Requirement]:
 @pytest.fixture(scope="module")
 def direct(project: dict) -> list[Requirement]:
     """What pyproject.toml asks for: to run, to develop and to build."""
-    extras = project["project"]["optional-dependencies"].values()
-    groups = [project["project"]["dependencies"], project["build-system"]["requires"], *extras]
+    develop = project["project"]["optional-dependencies"]["dev"]
+    groups = [project["project"]["dependencies"], project["build-system"]["requires"], develop]
     return [Requirement(line) for group in groups for line in group]
 
 
@@ -268,4 +268,4 @@ def test_make_clean_removes_the_named_study_alone(checkout: Checkout) -> None:
 
 def test_make_help_lists_the_targets(checkout: Checkout) -> None:
     listed = {line.split()[1] for line in checkout.make().stdout.splitlines() if line.startswith("  make ")}
-    assert {"study", "test", "report", "lock", "clean"} <= listed
+    assert {"study", "datasets", "test", "report", "lock", "clean"} <= listed

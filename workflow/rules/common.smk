@@ -9,6 +9,7 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "src"))
 
 from prunetransfer.config import ConfigError, validate_config
+from prunetransfer.datasets.downloads import DOWNLOADS, folder_of, origin
 from prunetransfer.digest import code_digest
 from prunetransfer.scores import SCORES
 
@@ -100,6 +101,12 @@ def images(dataset, backbone, split):
     wanted = config["backbones"][backbone]
     prepared = f"{wanted['size']}-{wanted['interpolation']}-{decimal(wanted['crop'])}"
     return RESULTS / f"images/{dataset}-{prepared}/{split}.safetensors"
+
+
+def download_records(*datasets):
+    """What the download stage leaves, beside the folder of files: one for each download that the datasets need."""
+    origins = [origin(config["datasets"][dataset]) for dataset in datasets]
+    return {f"{folder_of(files)}.json": files for files in origins if files}
 
 
 def head(dataset, backbone):

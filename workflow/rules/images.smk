@@ -1,4 +1,6 @@
 rule prepare_images:
+    input:
+        lambda wildcards: list(download_records(wildcards.dataset)),
     output:
         train=RESULTS / "images/{dataset}-{size}-{interpolation}-{crop}/train.safetensors",
         test=RESULTS / "images/{dataset}-{size}-{interpolation}-{crop}/test.safetensors",

@@ -105,7 +105,8 @@ def uniqueItems(study: Study, validator, rule: bool, value: list, node: dict) ->
 
 @keyword(object)
 def among(study: Study, validator, rule: str, value: Any, node: dict) -> Errors:
-    registered = {"$kinds": study.schema["$defs"]["datasets"], "$scores": SCORES}
+    kinds = [name for name in study.schema["$defs"]["datasets"] if name != "view"]
+    registered = {"$kinds": kinds, "$scores": SCORES}
     names = registered.get(rule) or dig(study.config, rule)
     if isinstance(names, dict | list) and validator.is_type(value, node["type"]) and value not in list(names):
         yield ValidationError(no_such(node["title"], value, names))
@@ -113,11 +114,31 @@ def among(study: Study, validator, rule: str, value: Any, node: dict) -> Errors:
 
 @keyword(str)
 def folder(study: Study, validator, rule: str, value: str, node: dict) -> Errors:
+    yield from _missing(study, rule, value, "folder", os.path.isdir)
+
+
+@keyword(str)
+def file(study: Study, validator, rule: str, value: str, node: dict) -> Errors:
+    yield from _missing(study, rule, value, "file", os.path.isfile)
+
+
+def _missing(study: Study, rule: str, value: str, what: str, is_there: Callable[[str], bool]) -> Errors:
     start = study.config.get(rule, study.schema["properties"][rule]["default"])
     if value and start and isinstance(start, str):
         place = os.path.abspath(study.root / start / value)
-        if not os.path.isdir(place):
-            yield ValidationError(f"there is no folder {place!r}")
+        if not is_there(place):
+            yield ValidationError(f"there is no {what} {place!r}")
+
+
+@keyword(dict)
+def views(study: Study, validator, rule: bool, value: dict, node: dict) -> Errors:
+    for name in value:
+        chain = [name]
+        while isinstance(base := dig(value, chain[-1], "view_of"), str) and base not in chain:
+            chain.append(base)
+        if base == name:
+            message = f"a view of itself: {' → '.join([*chain, name])}"
+            yield ValidationError(message, path=[name, "view_of"], instance=chain[1] if chain[1:] else name)
 
 
 @keyword(str)

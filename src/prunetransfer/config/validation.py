@@ -32,6 +32,8 @@ class ConfigError(ValueError):
 def validate_config(config: Any, schema: Path | dict, root: Path) -> dict:
     """A copy of `config` with every default filled in, in the schema's order, and floats wherever numbers are allowed.
 
+    A view of a dataset becomes that dataset's entry with the view's own settings at the end of the list `selections`.
+
     schema: the JSON Schema or its YAML file. root: the folder that relative paths start from.
     Raises ConfigError, which lists every problem: its key, the value, what is allowed, and the nearest match.
     """
@@ -41,7 +43,8 @@ def validate_config(config: Any, schema: Path | dict, root: Path) -> dict:
     problems += map(_line, breaches(Study(config, schema, root)))
     if problems:
         raise ConfigError("\n".join(sorted(set(problems))))
-    return _filled(config, schema, config)
+    filled = _filled(config, schema, config)
+    return filled | {"datasets": {name: _resolved(filled["datasets"], name) for name in filled["datasets"]}}
 
 
 def load_schema(schema: Path | dict) -> dict:
@@ -100,7 +103,17 @@ def _specialised(schema: dict, config: Any) -> dict:
 
 
 def _kind(datasets: dict, name: str) -> str:
-    return str(dig(datasets, name, "kind"))
+    entry = datasets[name]
+    return "view" if isinstance(entry, dict) and "view_of" in entry else str(dig(entry, "kind"))
+
+
+def _resolved(datasets: dict, name: str) -> dict:
+    """The entry of a dataset; for a view that of its base, with the `selections` that lead from there to the view."""
+    own = dict(datasets[name])
+    if "view_of" not in own:
+        return own
+    base = _resolved(datasets, own.pop("view_of"))
+    return base | {"selections": [*base.get("selections", []), own]}
 
 
 def _curvature(scores: dict, name: str) -> str | None:
@@ -114,7 +127,7 @@ def _curvature(scores: dict, name: str) -> str | None:
 
 def _filled(value: Any, node: Mapping[str, Any], config: dict) -> Any:
     """A valid `value` of `config` with the defaults of its node."""
-    if "object" in types(node):
+    if "object" in types(node) and not isinstance(value, int):
         known, others = node.get("properties", {}), node.get("additionalProperties") or {}
         given = {key: child["default"] for key, child in known.items() if "default" in child}
         given |= {key: config[child["default_from"]] for key, child in known.items() if "default_from" in child}

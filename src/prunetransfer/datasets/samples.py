@@ -14,6 +14,8 @@ import numpy as np
 from PIL.Image import Image
 
 from prunetransfer.datasets import kinds
+from prunetransfer.datasets.downloads import DOWNLOADS, folder_of, origin
+from prunetransfer.datasets.views import view
 
 SPLITS = ("train", "test")
 
@@ -22,8 +24,8 @@ SPLITS = ("train", "test")
 class Samples:
     """One split of a dataset.
 
-    images: PIL images of any mode and size, possibly decoded only when asked for; labels: int64 [n], indices into
-    `classes`. Raises ValueError if there are fewer than two classes, a class has no image, or a label names no class.
+    images: PIL images of any mode and size, decoded when they are asked for, with their `filename` where it is known;
+    labels: int64 [n], indices into `classes`. Raises ValueError if a label names no class.
     """
 
     images: Sequence[Image]
@@ -33,38 +35,54 @@ class Samples:
     def __post_init__(self) -> None:
         if len(self.images) != len(self.labels):
             raise ValueError(f"{len(self.images)} images but {len(self.labels)} labels")
-        if len(self.classes) < 2:
-            raise ValueError(f"a task needs at least two classes, got {', '.join(self.classes) or 'none'}")
         strays = np.setdiff1d(self.labels, np.arange(len(self.classes)))
         if len(strays):
             raise ValueError(
                 f"label {strays[0]} is out of range: {len(self.classes)} classes allow 0 to {len(self.classes) - 1}"
             )
-        empty = np.setdiff1d(np.arange(len(self.classes)), self.labels)
-        if len(empty):
-            raise ValueError(f"no images for class {', '.join(self.classes[label] for label in empty)}")
 
 
-def load_samples(kind: str, split: str, settings: Mapping[str, Any], data_root: str | Path) -> Samples:
-    """One split ("train" or "test") of a dataset of `kind`; a relative `path` among the settings starts at `data_root`.
+def load_samples(
+    kind: str, split: str, settings: Mapping[str, Any], data_root: str | Path, downloads: Path = DOWNLOADS
+) -> Samples:
+    """One split ("train" or "test") of a dataset of `kind`.
 
-    Raises ValueError for an unknown kind, split or setting, and for whatever the kind itself refuses.
+    settings: the arguments of the kind's `load`, and as `selections` those of the views that it is then seen through.
+    data_root: where the user's relative paths start. downloads: the folder of downloaded datasets.
+    Raises ValueError for an unknown kind, split or setting, for fewer than two classes or a class that has no image,
+    and for whatever the kind or a view refuses.
     """
     known = sorted(module.name for module in pkgutil.iter_modules(kinds.__path__))
     if kind not in known:
         raise ValueError(f"unknown dataset kind {kind!r}: allowed are {', '.join(known)}")
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}: allowed are {', '.join(SPLITS)}")
+    settings = dict(settings)
+    selections = settings.pop("selections", [])
     # By name, so that the code digest of one kind does not cover the others.
     load = importlib.import_module(f"{kinds.__name__}.{kind}").load
-    if "path" in settings:
-        settings = {**settings, "path": Path(data_root) / settings["path"]}
+    source = origin({"kind": kind, **settings})
+    places = {"data_root": Path(data_root), "folder": folder_of(source, downloads) if source else None}
+    takes = inspect.signature(load).parameters
+    given = {key: place for key, place in places.items() if key in takes}
     try:
-        inspect.signature(load).bind(split, **settings)
+        inspect.signature(load).bind(split, **settings, **given)
     except TypeError as error:
-        allowed = list(inspect.signature(load).parameters)[1:]
+        allowed = [key for key in takes if key not in ("split", *places)]
         raise ValueError(f"dataset kind {kind!r}: {error}; its settings are {', '.join(allowed) or 'none'}") from None
-    return load(split, **settings)
+    samples = load(split, **settings, **given)
+    for selection in selections:
+        samples = view(samples, split, selection)
+    _refuse_no_task(samples, f"{settings.get('path') or settings.get('name') or kind}, {split} split")
+    return samples
+
+
+def _refuse_no_task(samples: Samples, what: str) -> None:
+    if len(samples.classes) < 2:
+        raise ValueError(f"{what}: a task needs at least two classes, got {', '.join(samples.classes) or 'none'}")
+    empty = np.flatnonzero(np.bincount(samples.labels, minlength=len(samples.classes)) == 0)
+    if len(empty):
+        raise ValueError(f"{what}: no images for class {', '.join(samples.classes[label] for label in empty)}")
 
 
 def held_out(labels: np.ndarray, share: float, seed: int) -> np.ndarray:

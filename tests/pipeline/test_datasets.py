@@ -1,0 +1,55 @@
+"""Views and downloads of datasets in the workflow."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from unit.torchvision_files import WRITERS
+
+from prunetransfer.artifacts import read_metadata
+from prunetransfer.datasets.splits import read_split
+
+
+@pytest.fixture
+def with_usps(new_study):
+    """The tiny study with USPS, which lies where the download stage would put it, and a view of it."""
+    folder = new_study.folder / "resources/datasets/torchvision/USPS"
+    folder.mkdir(parents=True)
+    images = [(label, 20 * label + k) for label in range(10) for k in range(3)]
+    WRITERS["USPS"](folder, {"train": images, "test": images[::-1]})
+    config = new_study.config
+    config["datasets"] |= {
+        "usps": {"kind": "torchvision", "name": "USPS"},
+        "few": {"view_of": "usps", "classes": [7, 1], "per_class": {"train": 2}},
+    }
+    new_study.config = config | {"targets": ["red", "usps", "few"]}
+    return new_study
+
+
+def test_what_is_there_is_not_downloaded_and_a_view_prepares_its_own_images(with_usps):
+    with_usps.run("datasets")
+    folder = with_usps.folder / "resources/datasets/torchvision"
+    assert sorted(path.name for path in folder.iterdir()) == ["USPS", "USPS.json"]
+    assert json.loads((folder / "USPS.json").read_text())["settings"] == {"kind": "torchvision", "name": "USPS"}
+    assert "Nothing to be done" in with_usps.run("datasets")
+    (path,) = [job for job in with_usps.planned() if job.startswith("images/few-")]
+    file = with_usps.folder / f"results/tiny/{path}/train.safetensors"
+    with_usps.run(str(file.relative_to(with_usps.folder)))
+    split = read_split(file)
+    assert split.classes == ("7", "1") and split.labels.tolist() == [1, 1, 0, 0]
+    assert set(split.images[split.labels == 0].flatten().tolist()) <= {140, 141, 142}
+    assert read_metadata(file)["settings"]["selections"][0]["classes"] == [7, 1]
+
+
+def test_a_changed_base_prepares_its_views_anew_and_no_other(with_usps):
+    with_usps.run("--until", "prepare_images")
+    config = with_usps.config
+    config["datasets"]["usps"]["seed"] = 1
+    with_usps.config = config
+    prepared = {job.split("-")[0] for job in with_usps.planned() if job.startswith("images/")}
+    assert prepared == {"images/usps", "images/few"}
+    config["datasets"]["few"]["limit"] = 3
+    config["datasets"]["usps"]["seed"] = 0
+    with_usps.config = config
+    assert {job.split("-")[0] for job in with_usps.planned() if job.startswith("images/")} == {"images/few"}
