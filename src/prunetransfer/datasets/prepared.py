@@ -15,6 +15,7 @@ from PIL import Image, ImageOps
 
 from prunetransfer.artifacts import provenance, write_stream
 from prunetransfer.datasets.samples import Samples
+from prunetransfer.datasets.views import Chosen
 from prunetransfer.progress import progress
 
 SIXTEEN_BITS = 65535
@@ -64,12 +65,12 @@ def readable(samples: Samples, preparation: Preparation, threads: int = 1) -> tu
     count = len(samples.images)
     for indices in progress(_batches(count, BATCH), count, "looking for unreadable images"):
         _in_threads(look, indices, threads)
-    kept = [k for k in range(count) if k not in complaints]
+    kept = np.array([k for k in range(count) if k not in complaints], dtype=np.int64)
     labels = samples.labels[kept]
     empty = np.setdiff1d(samples.labels, labels)
     if len(empty):
         raise ValueError(f"no readable image of class {', '.join(samples.classes[label] for label in empty)}")
-    return Samples(_Chosen(samples.images, kept), labels, samples.classes), [complaints[k] for k in sorted(complaints)]
+    return Samples(Chosen(samples.images, kept), labels, samples.classes), [complaints[k] for k in sorted(complaints)]
 
 
 def write_split(
@@ -121,20 +122,6 @@ def refuse_overlap(samples: Mapping[str, Samples], digests: Mapping[str, np.ndar
             f"{len(shared)} of {len(digests['test'])} test images are train images too: the first is {test}, "
             f"in train {train}; `allow_overlap: true` takes the dataset as it is"
         )
-
-
-@dataclass(frozen=True)
-class _Chosen(Sequence):
-    """Some of a sequence, by index."""
-
-    whole: Sequence[Image.Image]
-    chosen: Sequence[int]
-
-    def __len__(self) -> int:
-        return len(self.chosen)
-
-    def __getitem__(self, index: int) -> Image.Image:
-        return self.whole[self.chosen[index]]
 
 
 def _batches(count: int, length: int) -> Iterator[range]:
