@@ -132,8 +132,9 @@ def test_parquet_in_the_layout_of_hugging_face(tmp_path):
     assert [train.images[k].getpixel((0, 0))[0] for k in (6, 0, 3)] == [6, 0, 3]
 
 
-def test_parquet_of_plain_bytes_and_text_is_split(tmp_path):
-    table = pa.table({"img": [encoded(k) for k in range(20)], "kind": ["owl", "ape"] * 10})
+@pytest.mark.parametrize("text", [pa.string(), pa.large_string()])
+def test_parquet_of_plain_bytes_and_text_is_split(text, tmp_path):
+    table = pa.table({"img": [encoded(k) for k in range(20)], "kind": pa.array(["owl", "ape"] * 10, text)})
     pq.write_table(table, tmp_path / "all.parquet")
     train, test = both("parquet", {"train": "all.parquet", "image": "img", "label": "kind"}, tmp_path)
     assert train.classes == ["ape", "owl"]

@@ -112,7 +112,7 @@ def _column(files: Sequence[Path], label: str) -> np.ndarray:
     values = pa.chunked_array(
         [chunk for file in files for chunk in _opened(file, label).read(columns=[label])[label].chunks]
     )
-    if values.null_count or not (pa.types.is_integer(values.type) or pa.types.is_string(values.type)):
+    if values.null_count or not (pa.types.is_integer(values.type) or values.type in (pa.string(), pa.large_string())):
         raise ValueError(f"{files[0]}: column {label!r} must hold whole numbers or text alone, not {values.type}")
     return values.to_numpy()
 
