@@ -1,15 +1,19 @@
-"""The ridge head against scikit-learn and against explicit solves of its normal equations."""
+"""Heads and neighbours against scikit-learn, explicit solves of normal equations, and plain loops."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 import torch
-from sklearn.linear_model import RidgeClassifier
+from sklearn.datasets import load_digits
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from torch import Tensor
 
-from prunetransfer.artifacts import write_tensors
-from prunetransfer.heads import ALPHAS, _RidgePath, fit_ridge, read_head
+from prunetransfer.heads import read_head, write_head
+from prunetransfer.heads.knn import nearest_neighbours
+from prunetransfer.heads.logistic import fit_logistic
+from prunetransfer.heads.penalty import ALPHAS
+from prunetransfer.heads.ridge import _RidgePath, fit_ridge
 
 SIZES = (60, 9, 25)
 
@@ -78,7 +82,7 @@ def test_alpha_is_the_largest_within_one_standard_error_with_each_image_left_out
     assert ALPHAS[0] < least <= expected < ALPHAS[-1]
     assert least < expected or width == 50  # one case at least tells the rule from the plain minimum
 
-    path = _RidgePath(features, labels, torch.bincount(labels))
+    path = _RidgePath(features, labels, 3)
     for alpha, error in errors.items():
         np.testing.assert_allclose(path.left_out_errors(alpha).numpy(), error, rtol=1e-6)
     head = fit_ridge(features, labels, 3)
@@ -118,8 +122,83 @@ def test_classes_of_one_image_work(sizes):
 
 def test_a_head_comes_back_from_its_file(tmp_path):
     features, labels = task()
-    head = fit_ridge(features, labels, 3, 10.0)
-    write_tensors(tmp_path / "head", {"weight": head.weight.numpy(), "bias": head.bias.numpy()}, {"alpha": head.alpha})
-    found = read_head(tmp_path / "head", torch.device("cpu"))
-    assert torch.equal(found(features), head(features))
-    assert found.alpha == 10.0
+    for fit in (fit_ridge, fit_logistic):
+        head = fit(features, labels, 3)
+        write_head(tmp_path / "head", head, {})
+        found = read_head(tmp_path / "head", torch.device("cpu"))
+        assert torch.equal(found(features), head(features))
+        assert (found.kind, found.alpha, found.tried) == (head.kind, head.alpha, head.tried)
+        assert head.alpha in head.tried
+
+
+def objective(weight: np.ndarray, bias: np.ndarray, features: Tensor, labels: Tensor, alpha: float) -> float:
+    """What a logistic head minimises, in float64."""
+    outputs = torch.from_numpy(features.double().numpy() @ weight + bias)
+    errors = torch.nn.functional.cross_entropy(outputs, labels, reduction="none").numpy()
+    return balance(labels, len(bias)) @ errors + 0.5 * alpha * np.square(weight).sum()
+
+
+def like_scikit_learn(features: Tensor, labels: Tensor, classes: int, alpha: float, fresh: Tensor, truth: Tensor):
+    head = fit_logistic(features, labels, classes, alpha)
+    sklearn = LogisticRegression(C=1 / alpha, class_weight="balanced", tol=1e-8, max_iter=10_000)
+    sklearn.fit(features.double().numpy(), labels.numpy())
+    found = objective(head.weight.double().numpy(), head.bias.double().numpy(), features, labels, alpha)
+    least = objective(sklearn.coef_.T, sklearn.intercept_, features, labels, alpha)
+    assert found == pytest.approx(least, abs=1e-5 * len(labels))  # nats an image
+    ours = (head(fresh).argmax(1) == truth).double().mean().item()
+    assert ours == pytest.approx(sklearn.score(fresh.double().numpy(), truth.numpy()), abs=0.003)
+
+
+@pytest.mark.parametrize("alpha", [0.01, 1.0, 100.0])
+@pytest.mark.parametrize("width", [12, 200], ids=["n > d", "d > n"])
+def test_logistic_is_that_of_scikit_learn(width, alpha):
+    features, labels = task(width)
+    like_scikit_learn(features, labels, 3, alpha, *task(width, seed=0))
+
+
+@pytest.mark.parametrize("alpha", [0.1, 10.0])
+def test_logistic_on_real_images_is_that_of_scikit_learn(alpha):
+    digits = load_digits()
+    x, y = torch.from_numpy(digits.data).float(), torch.from_numpy(digits.target)
+    like_scikit_learn(x[:1000], y[:1000], 10, alpha, x[1000:], y[1000:])
+
+
+def test_the_penalty_of_logistic_is_chosen_on_held_out_images():
+    features, labels = task(50, sizes=(200, 50, 100))
+    head, again = (fit_logistic(features, labels, 3) for _ in range(2))
+    assert torch.equal(head.weight, again.weight)
+    tried = list(head.tried.items())
+    assert [alpha for alpha, _ in tried] == ALPHAS[::-2][: len(tried)].tolist()
+    assert tried[0][0] > head.alpha >= min(tried, key=lambda pair: pair[1])[0]
+    fresh, truth = task(50, sizes=(200, 50, 100), seed=0)
+    assert (head(fresh).argmax(1) == truth).float().mean() > 0.7
+
+
+def test_many_classes_of_few_images():
+    features, labels = task(64, sizes=(3,) * 300, apart=2.0)
+    for fit in (fit_ridge, fit_logistic):
+        assert (fit(features, labels, 300)(features).argmax(1) == labels).float().mean() > 0.95
+
+
+def test_logistic_refuses_what_it_cannot_fit():
+    features, labels = task()
+    with pytest.raises(ValueError, match="class 3 of 4 has no train image"):
+        fit_logistic(features, labels, 4)
+    features, labels = task(sizes=(1, 1, 1))
+    with pytest.raises(ValueError, match="no class has a second image to hold out; give alpha a number"):
+        fit_logistic(features, labels, 3)
+    assert fit_logistic(features, labels, 3, 1.0).weight.isfinite().all()
+
+
+def test_nearest_neighbours_is_the_weighted_vote_of_a_plain_loop():
+    features, labels = task()
+    fresh, _ = task(seed=1)
+    votes = nearest_neighbours(fresh, features, labels, 3, neighbours=7)
+    for query, found in zip(fresh, votes, strict=True):
+        similar = torch.nn.functional.cosine_similarity(query[None], features)
+        expected = torch.zeros(3)
+        for index in similar.argsort(descending=True)[:7]:
+            expected[labels[index]] += (similar[index] / 0.07).exp()
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    with pytest.raises(ValueError, match="knn: 95 neighbours of 94 train images"):
+        nearest_neighbours(fresh, features, labels, 3, neighbours=95)

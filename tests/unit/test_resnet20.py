@@ -23,7 +23,8 @@ from prunetransfer.datasets.prepared import Preparation, write_split
 from prunetransfer.datasets.samples import load_samples
 from prunetransfer.datasets.splits import Split, draw_images, read_split
 from prunetransfer.evaluation import evaluate_grid, zero_shot
-from prunetransfer.heads import Head, fit_ridge
+from prunetransfer.heads import Head
+from prunetransfer.heads.ridge import fit_ridge
 from prunetransfer.masks import global_mask, write_mask
 from prunetransfer.scores import SCORES
 from prunetransfer.weights import convert, fetch, read_checkpoint, verify
