@@ -7,16 +7,21 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
-def squared(outputs: Tensor, labels: Tensor) -> Tensor:
-    """½‖f − y‖² for one-hot targets y. outputs [n, classes], labels int64 [n]; returns [n]."""
+def squared(outputs: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
+    """½‖f − y‖² for one-hot targets y. outputs [n, classes], labels int64 [n]; returns [n].
+
+    smoothing: share of each target that is spread over all classes.
+    """
     # one_hot reads values, which vmap forbids.
-    targets = labels[:, None] == torch.arange(outputs.shape[-1], device=labels.device)
-    return 0.5 * (outputs - targets.to(outputs.dtype)).square().sum(-1)
+    targets = (labels[:, None] == torch.arange(outputs.shape[-1], device=labels.device)).to(outputs.dtype)
+    if smoothing:
+        targets = (1 - smoothing) * targets + smoothing / outputs.shape[-1]
+    return 0.5 * (outputs - targets).square().sum(-1)
 
 
-def cross_entropy(outputs: Tensor, labels: Tensor) -> Tensor:
-    """−log softmax(f)_label, in nats. outputs [n, classes], labels int64 [n]; returns [n]."""
-    return F.cross_entropy(outputs, labels, reduction="none")
+def cross_entropy(outputs: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
+    """−Σ_k y_k log softmax(f)_k, in nats; arguments as those of `squared`."""
+    return F.cross_entropy(outputs, labels, reduction="none", label_smoothing=smoothing)
 
 
 LOSSES = {"squared": squared, "cross_entropy": cross_entropy}

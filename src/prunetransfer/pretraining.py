@@ -7,11 +7,12 @@ import time
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F
 
 from prunetransfer.backbones import Backbone, extract_features
 from prunetransfer.datasets.splits import Split
+from prunetransfer.training import make_optimizer, shift_and_flip, warmup_then_cosine
 
 
 def pretrain(
@@ -35,18 +36,13 @@ def pretrain(
     images, labels = train.images, train.labels
     steps = epochs * math.ceil(len(labels) / batch_size)
     warmup = max(1, steps // 10)
-    updates = _optimizer(backbone, optimizer, learning_rate, weight_decay)
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        updates,
-        lambda step: min(
-            (step + 1) / warmup, 0.5 * (1 + math.cos(math.pi * max(0, step - warmup) / max(1, steps - warmup)))
-        ),
-    )
+    updates = make_optimizer(backbone, optimizer, learning_rate, 0.9, weight_decay, nesterov=True)
+    schedule = torch.optim.lr_scheduler.LambdaLR(updates, lambda step: warmup_then_cosine(step, steps, warmup))
     backbone.train()
     for epoch in range(1, epochs + 1):
         start, total, correct = time.perf_counter(), 0.0, 0
         for batch in torch.randperm(len(labels)).split(batch_size):
-            x, y = augment(images[batch].to(backbone.device), shift), labels[batch].to(backbone.device)
+            x, y = shift_and_flip(images[batch].to(backbone.device), shift), labels[batch].to(backbone.device)
             logits = backbone(x)
             loss = F.cross_entropy(logits, y, label_smoothing=label_smoothing)
             updates.zero_grad(set_to_none=True)
@@ -80,31 +76,3 @@ def half_precision_state(backbone: Backbone) -> dict[str, np.ndarray]:
     )
     state = backbone.network.state_dict()
     return {name: (t.half() if t.is_floating_point() else t).cpu().numpy() for name, t in state.items()}
-
-
-def augment(images: Tensor, shift: int) -> Tensor:
-    """Each image flipped with probability ½ and moved by up to `shift` pixels (mirrored edges). uint8 [n, h, w, 3]."""
-    n, height, width, _ = images.shape
-    dy, dx = torch.randint(-shift, shift + 1, (2, n, 1), device=images.device)
-    rows = _reflect(torch.arange(height, device=images.device) + dy, height)
-    columns = _reflect(torch.arange(width, device=images.device) + dx, width)
-    flip = torch.rand(n, 1, device=images.device) < 0.5
-    columns = torch.where(flip, width - 1 - columns, columns)
-    return images[torch.arange(n, device=images.device)[:, None, None], rows[:, :, None], columns[:, None, :]]
-
-
-def _reflect(index: Tensor, size: int) -> Tensor:
-    return (size - 1) - ((size - 1) - index.abs()).abs()
-
-
-def _optimizer(backbone: Backbone, name: str, learning_rate: float, weight_decay: float) -> torch.optim.Optimizer:
-    # Norms, biases and position embeddings scale or shift: decaying them only hurts.
-    decayed = list(backbone.prunable().values())
-    chosen = {id(weight) for weight in decayed}
-    rest = [weight for weight in backbone.parameters() if id(weight) not in chosen]
-    groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
-    if name == "sgd":
-        return torch.optim.SGD(groups, lr=learning_rate, momentum=0.9, nesterov=True)
-    if name == "adamw":
-        return torch.optim.AdamW(groups, lr=learning_rate)
-    raise ValueError(f"optimizer {name!r} is not known; use sgd or adamw")

@@ -243,6 +243,11 @@ WRONG = [
         "recoveries.none.epochs = 1: no such key; none is allowed",
     ),
     (
+        "recoveries/finetune",
+        {"schedule": "cosine", "milestones": [2]},
+        "recoveries.finetune.milestones = [2]: must be left out, as a cosine has none",
+    ),
+    (
         "recoveries/finetune/sparsities",
         [0.4],
         "recoveries.finetune.sparsities[0] = 0.4: no such sparsity; defined are 0, 0.3, 0.5",

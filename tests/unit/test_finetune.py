@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -104,7 +106,8 @@ def test_it_is_sgd_written_out(loss, milestones):
             value = -outputs.log_softmax(1)[range(12), TRAIN.labels].mean()
         slopes = torch.autograd.grad(value, list(expected.values()))
         for (name, p), slope in zip(expected.items(), slopes, strict=True):
-            velocity[name] = 0.9 * velocity[name] + slope + 0.01 * p.detach()
+            decay = 0.01 * (name.removeprefix("network.") in mask)  # neither norms nor biases
+            velocity[name] = 0.9 * velocity[name] + slope + decay * p.detach()
             moved = p.detach() - rate * velocity[name]
             keep = mask.get(name.removeprefix("network."), torch.tensor(True))
             expected[name] = (moved * keep).requires_grad_()
@@ -132,3 +135,58 @@ def test_divergence_names_step_and_learning_rate():
     backbone, mask, head = pruned()
     with pytest.raises(FloatingPointError, match=r"diverged in step \d of epoch [12] at learning rate 1e\+20"):
         recover(backbone, backbone_of(), mask, head, TRAIN, 0, **SETTINGS | {"learning_rate": 1e20})
+
+
+def test_divergence_in_the_very_last_step_is_seen():
+    backbone, mask, head = pruned()
+    settings = SETTINGS | {"learning_rate": 1e38, "epochs": 1, "batch_size": 12}
+    with pytest.raises(FloatingPointError, match=r"diverged in step 1 of epoch 1 at learning rate 1e\+38"):
+        recover(backbone, backbone_of(), mask, head, TRAIN, 0, **settings | {"momentum": 0.0, "weight_decay": 1e30})
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"optimizer": "adamw", "learning_rate": 0.003, "schedule": "cosine", "warmup": 1},
+        {"clip_norm": 0.5, "label_smoothing": 0.1},
+        {"loss": "cross_entropy", "label_smoothing": 0.1, "least_crop": 0.5},
+        {"precision": "bfloat16"},
+    ],
+    ids=lambda settings: next(iter(settings)),
+)
+def test_whatever_the_settings_the_loss_falls_and_no_pruned_weight_revives(settings):
+    backbone, mask, head = pruned()
+    curve = recover(backbone, backbone_of(), mask, head, TRAIN, 0, **SETTINGS | {"epochs": 12} | settings)
+    assert all((weight[~mask[name]] == 0).all() for name, weight in backbone.prunable().items())
+    assert curve[-1]["loss"] < curve[0]["loss"]
+
+
+def test_a_clipped_step_has_the_norm_of_the_kept_gradients():
+    backbone, mask, head = pruned()
+    before = state_of(backbone)
+    settings = SETTINGS | {"epochs": 1, "batch_size": 12, "momentum": 0.0, "weight_decay": 0.0}
+    recover(backbone, backbone_of(), mask, head, TRAIN, 0, **settings, clip_norm=0.01)
+    moved = [p.detach() - before[name] for name, p in backbone.network.named_parameters()]
+    norm = sum(float(change.double().square().sum()) for change in moved) ** 0.5
+    assert norm == pytest.approx(0.05 * 0.01, rel=1e-3)
+
+
+def test_the_curve_has_a_row_an_epoch():
+    backbone, mask, head = pruned()
+    expected = mean_loss(backbone, head)
+    outputs = head(extract_features(backbone, TRAIN.images))
+    settings = SETTINGS | {"epochs": 5, "batch_size": 12, "milestones": [2], "warmup": 2}
+    curve = recover(backbone, backbone_of(), mask, head, TRAIN, 0, **settings)
+    assert [row["epoch"] for row in curve] == [row["step"] for row in curve] == [1, 2, 3, 4, 5]
+    assert curve[0]["loss"] == pytest.approx(expected)
+    assert curve[0]["train_top1"] == int((outputs.argmax(1) == TRAIN.labels).sum()) / 12
+    assert [row["learning_rate"] for row in curve] == pytest.approx([0.025, 0.05, 0.005, 0.005, 0.005])
+    assert all(row["seconds"] > 0 for row in curve)
+
+
+def test_a_cosine_ends_near_zero():
+    backbone, mask, head = pruned()
+    settings = SETTINGS | {"epochs": 4, "batch_size": 12, "schedule": "cosine"}
+    curve = recover(backbone, backbone_of(), mask, head, TRAIN, 0, **settings)
+    expected = [0.05 * (1 + math.cos(math.pi * step / 4)) / 2 for step in range(4)]
+    assert [row["learning_rate"] for row in curve] == pytest.approx(expected)

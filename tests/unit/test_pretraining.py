@@ -9,7 +9,8 @@ from unit.networks import VIT, backbone_of, images_of, state_of
 
 from prunetransfer.backbones import Backbone, build_backbone, extract_features
 from prunetransfer.datasets.splits import Split
-from prunetransfer.pretraining import accuracy, augment, half_precision_state, pretrain
+from prunetransfer.pretraining import accuracy, half_precision_state, pretrain
+from prunetransfer.training import shift_and_flip
 
 RECIPE = {
     "epochs": 12,
@@ -53,7 +54,7 @@ def test_augmentation_shifts_and_mirrors_and_nothing_else(shift):
     allowed = {moved(image.numpy(), dy, dx, flip).tobytes() for dy in shifts for dx in shifts for flip in (False, True)}
     assert len(allowed) == 2 * len(shifts) ** 2
     torch.manual_seed(0)
-    found = augment(image.expand(800, 6, 7, 3), shift)
+    found = shift_and_flip(image.expand(800, 6, 7, 3), shift)
     assert found.dtype == torch.uint8
     assert {one.numpy().tobytes() for one in found} == allowed
 
@@ -61,12 +62,12 @@ def test_augmentation_shifts_and_mirrors_and_nothing_else(shift):
 def test_each_image_is_augmented_on_its_own():
     images = images_of(50).images
     torch.manual_seed(0)
-    found = augment(images, 2)
+    found = shift_and_flip(images, 2)
     for image, one in zip(images.numpy(), found.numpy(), strict=True):
         variants = [moved(image, dy, dx, f) for dy in range(-2, 3) for dx in range(-2, 3) for f in (False, True)]
         assert any((one == variant).all() for variant in variants)
     torch.manual_seed(0)
-    assert torch.equal(augment(images, 2), found)
+    assert torch.equal(shift_and_flip(images, 2), found)
 
 
 # --- training ---------------------------------------------------------------------------------------------------------

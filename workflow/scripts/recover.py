@@ -5,8 +5,10 @@ import importlib
 from prunetransfer.artifacts import provenance, read_metadata, write_tensors
 from prunetransfer.backbones import load_backbone, load_mask
 from prunetransfer.datasets.splits import read_split
-from prunetransfer.devices import prepare_process
+from prunetransfer.devices import device_name, prepare_process
 from prunetransfer.heads import read_head
+from prunetransfer.recovery import RESUMABLE
+from prunetransfer.saved_state import SavedState
 from prunetransfer.stage import stage
 
 with stage(snakemake):
@@ -17,7 +19,12 @@ with stage(snakemake):
     backbone.prune(mask)
     recovery = importlib.import_module(f"prunetransfer.recovery.{name}")
     head, train = read_head(snakemake.input.head, device), read_split(snakemake.input.train)
-    recovery.recover(backbone, dense, mask, head, train, seed, **snakemake.params.recovery)
+    made_with = {**snakemake.params, "device": device_name(device)}
+    saved = SavedState(snakemake.output[0], made_with, snakemake.input)
+    resumable = {"saved": saved} if name in RESUMABLE else {}
+    curve = recovery.recover(backbone, dense, mask, head, train, seed, **resumable, **snakemake.params.recovery)
     tensors = {key: tensor.cpu().numpy() for key, tensor in backbone.network.state_dict().items()}
     grid = {key: read_metadata(snakemake.input.mask)[key] for key in ("sparsity", "achieved_sparsity")}
-    write_tensors(snakemake.output[0], tensors, {**grid, **provenance(snakemake.params.recovery)})
+    record = {"job": dict(snakemake.wildcards), "curve": curve}
+    write_tensors(snakemake.output[0], tensors, {**grid, **record, **provenance(snakemake.params.recovery)})
+    saved.remove()
