@@ -71,10 +71,12 @@ class Backbone(nn.Module):
 def build_network(architecture: str, options: Mapping[str, Any], num_classes: int = 0) -> nn.Module:
     """A randomly initialised network; with `num_classes` 0 it ends in its pooled features.
 
-    architecture: a timm name, `package.module:factory`, or `path/to/file.py:factory`. A factory of your own is called
-    with `options` and returns a module that maps images [n, 3, h, w] to features [n, d]; it is given `num_classes`
-    only where that is not 0. Raises ValueError if there is no such architecture.
+    architecture: a timm name, `torchvision:NAME`, `package.module:factory`, or `path/to/file.py:factory`. A factory of
+    your own is called with `options` and returns a module that maps images [n, 3, h, w] to features [n, d]; it is given
+    `num_classes` only where that is not 0. Raises ValueError if there is no such architecture.
     """
+    if architecture.startswith("torchvision:"):
+        return _from_torchvision(architecture, options, num_classes)
     if ":" not in architecture:
         import timm
 
@@ -121,6 +123,22 @@ def extract_features(backbone: Backbone, images: Tensor, batch_size: int = 256) 
     backbone.eval()
     device = backbone.device
     return torch.cat([backbone(batch.to(device)) for batch in images.split(batch_size)])
+
+
+def _from_torchvision(architecture: str, options: Mapping[str, Any], num_classes: int) -> nn.Module:
+    """A classifying network of torchvision. In each of them the last convolution or linear layer is the classifier."""
+    from torchvision.models import get_model
+
+    classes = {"num_classes": num_classes} if num_classes else {}
+    try:
+        network = get_model(architecture.removeprefix("torchvision:"), **classes, **options)
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"architecture {architecture!r}: {error}") from None
+    if not num_classes:
+        *_, classifier = (name for name, layer in network.named_modules() if isinstance(layer, PRUNABLE_LAYERS))
+        network.set_submodule(classifier, nn.Identity())
+        network.pretrained_cfg = {"classifier": classifier}  # where timm says the same of its own networks
+    return network
 
 
 def _import_file(path: str):

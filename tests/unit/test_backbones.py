@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+import torchvision
 from torch import nn
 from torchvision.transforms import v2 as transforms
 from unit.networks import CONV, MEAN, STD, VIT, backbone_of, images_of, state_of
@@ -22,6 +23,7 @@ from prunetransfer.backbones import (
     load_mask,
 )
 from prunetransfer.masks import write_mask
+from prunetransfer.weights.checkpoints import convert
 
 VIT_LAYERS = ["patch_embed.proj", *(f"blocks.0.{name}" for name in ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"))]
 RESNET = {
@@ -162,6 +164,7 @@ def test_timm_gets_the_options():
         ("resnet19x", "Unknown model"),
         ("no_such_package.nets:net", "no_such_package"),
         ("unit.networks:DeepNet", "DeepNet"),
+        ("torchvision:resnet19", "resnet19"),
         ("no/such/file.py:net", "no/such/file.py"),
     ],
 )
@@ -171,6 +174,38 @@ def test_an_unknown_architecture_is_one_clear_message(architecture, complaint):
     assert str(error.value).startswith(f"architecture '{architecture}': ")
     assert complaint in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "classifier", "width"),
+    [
+        ("resnet18", {}, "fc", 512),
+        ("squeezenet1_1", {}, "classifier.1", 512),
+        ("mobilenet_v3_small", {}, "classifier.3", 1024),
+        ("convnext_tiny", {}, "classifier.2", 768),
+        ("shufflenet_v2_x0_5", {}, "fc", 1024),
+    ],
+)
+def test_torchvision_networks_end_in_what_their_classifier_reads(name, options, classifier, width):
+    torch.manual_seed(0)
+    whole = torchvision.models.get_model(name, **options).eval()
+    network = build_network(f"torchvision:{name}", options).eval()
+    dropped = {f"{classifier}.weight", f"{classifier}.bias"}
+    assert whole.state_dict().keys() - network.state_dict().keys() == dropped
+    convert(whole.state_dict(), network)
+    read = []
+    whole.get_submodule(classifier).register_forward_hook(lambda layer, inputs, output: read.append(inputs[0]))
+    images = torch.rand(2, 3, 64, 64)
+    with torch.no_grad():
+        whole(images)
+        features = network(images)
+    # A convolution that classifies is pooled after, not before.
+    torch.testing.assert_close(features, read[0].mean((2, 3)) if read[0].ndim == 4 else read[0])
+    assert features.shape == (2, width)
+
+
+def test_torchvision_gives_a_classifier_where_asked():
+    assert build_network("torchvision:resnet18", {}, num_classes=4).fc.out_features == 4
 
 
 # --- features ---------------------------------------------------------------------------------------------------------

@@ -98,7 +98,15 @@ def test_fills_every_default_at_every_depth(repository, root):
     filled = validate_config(VALID, repository / "workflow/schemas/config.schema.yaml", root)
     assert filled["threads"] == 1 and filled["gpu"] == "auto" and filled["tolerance"] == 0.05
     assert filled["head"] == {"kind": "ridge", "alpha": "auto"}
-    assert filled["backbones"]["net"]["weights"] == {"source": "net.pt", "sha256": None, "ignore": []}
+    assert filled["backbones"]["net"]["weights"] == {
+        "source": "net.pt",
+        "sha256": None,
+        "entry": None,
+        "prefix": "",
+        "ignore": [],
+        "missing": [],
+        "seed": 0,
+    }
     assert filled["backbones"]["net"]["options"] == {"layers": [1]} and filled["backbones"]["own"]["options"] == {}
     assert filled["datasets"]["glyphs"] == {"kind": "glyphs", "seed": 0, "train_per_class": 3, "test_per_class": 20}
     drawn = {"curvature": "empirical", "draws": None, "samples": 256, "sampling": "balanced"}
@@ -391,7 +399,7 @@ def test_a_missing_folder_of_images_is_named_in_full(schema, root):
 
 SOURCE = "backbones.net.weights.source"
 SHA256 = "backbones.net.weights.sha256"
-NEEDED = "must be 64 hexadecimal digits in lower case, which shipped and fetched weights need"
+NEEDED = "must be 64 hexadecimal digits in lower case, which shipped weights need"
 
 
 @pytest.fixture
@@ -408,6 +416,11 @@ def shipped(monkeypatch, tmp_path) -> None:
     [
         {"source": "package:small.safetensors", "sha256": DIGEST},
         {"source": "https://example.org/net.pt", "sha256": DIGEST},
+        {"source": "https://example.org/net.pt"},
+        {"source": "timm"},
+        {"source": "torchvision:ResNet18_Weights.IMAGENET1K_V1"},
+        {"source": "random", "seed": 3},
+        {"source": "net.pt", "entry": "state_dict", "prefix": "module.", "ignore": ["fc.*"], "missing": ["bn.*"]},
         {"source": "net.pt"},
         {"source": "net.pt", "sha256": DIGEST},
         {"source": "net.pt", "sha256": None},
@@ -432,7 +445,13 @@ def test_weights_may_be_shipped_fetched_or_a_file(weights, shipped, schema, root
             "Did you mean 'package:small.safetensors'?",
         ),
         ({"source": "package:small.safetensors"}, f"{SHA256}: missing; {NEEDED}"),
-        ({"source": "https://example.org/net.pt", "sha256": None}, f"{SHA256} = null: {NEEDED}"),
+        ({"source": "package:small.safetensors", "sha256": None}, f"{SHA256} = null: {NEEDED}"),
+        (
+            {"source": "torchvision:resnet50"},
+            f"{SOURCE} = 'torchvision:resnet50': names no weights; write them as in "
+            "torchvision:ResNet50_Weights.IMAGENET1K_V2",
+        ),
+        ({"source": "tim"}, f"{SOURCE} = 'tim': there is no file '{{root}}/tim'. Did you mean 'timm'?"),
         (
             {"source": "net.pt", "sha256": DIGEST.upper()},
             f"{SHA256} = '{DIGEST.upper()[:56]}...: must be 64 hexadecimal digits in lower case",
@@ -445,7 +464,7 @@ def test_weights_may_be_shipped_fetched_or_a_file(weights, shipped, schema, root
     ],
 )
 def test_wrong_weights_are_explained(weights, line, shipped, schema, root):
-    assert problems(changed("backbones/net/weights", weights), schema, root) == [line]
+    assert problems(changed("backbones/net/weights", weights), schema, root) == [line.format(root=root)]
 
 
 def test_a_missing_checkpoint_is_named_in_full(schema, root):
@@ -597,8 +616,8 @@ def test_the_schema_is_a_json_schema_in_which_every_key_is_described(schema):
     def check(node: dict, at: str) -> None:
         for key, child in node.get("properties", {}).items():
             assert child["description"].endswith((".", "?")), f"{at}.{key}"
-            explained = {"default", "default_from"} & child.keys() or key in node.get("required", ())
-            assert explained or key in ("kind", "score", "finetune"), (
+            explained = {"default", "default_from", "default_of_model"} & child.keys()
+            assert explained or key in node.get("required", ()) or key in ("kind", "score", "finetune"), (
                 f"{at}.{key} is neither required nor has a default"
             )
             check(child, f"{at}.{key}")

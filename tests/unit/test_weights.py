@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+from argparse import Namespace
 from pathlib import Path
-from urllib.error import URLError
 
+import huggingface_hub
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -15,7 +16,9 @@ from unit.networks import ConvNet, backbone_of, state_of
 
 from prunetransfer.artifacts import ArtifactError
 from prunetransfer.backbones import build_network
-from prunetransfer.weights import convert, fetch, read_checkpoint, verify
+from prunetransfer.weights import sources
+from prunetransfer.weights.checkpoints import as_timm_reads, convert, read_checkpoint
+from prunetransfer.weights.sources import fetch
 
 RESNET = {"layers": [1, 1, 1, 1], "channels": [4, 4, 4, 8]}
 
@@ -36,57 +39,65 @@ class Code:
         return Path.touch, (self.trace,)
 
 
-# --- fetch and verify -------------------------------------------------------------------------------------------------
+# --- sources ----------------------------------------------------------------------------------------------------------
 
 
 def test_fetch_takes_a_path_as_it_is(tmp_path):
     (tmp_path / "net.pt").touch()
-    assert fetch(str(tmp_path / "net.pt"), tmp_path / "downloads") == tmp_path / "net.pt"
+    assert fetch(str(tmp_path / "net.pt"), "net", tmp_path / "downloads") == tmp_path / "net.pt"
     assert not (tmp_path / "downloads").exists()
 
 
 def test_fetch_finds_what_the_package_ships(repository, tmp_path):
-    found = fetch("package:resnet.safetensors", tmp_path)
+    found = fetch("package:resnet.safetensors", "resnet18", tmp_path)
     assert found.samefile(repository / "src/prunetransfer/data/resnet.safetensors")
 
 
 @pytest.mark.parametrize("source", ["package:missing.safetensors", "no/such/net.pt"])
 def test_fetch_names_what_is_missing(source, tmp_path):
     with pytest.raises(ArtifactError) as error:
-        fetch(source, tmp_path)
+        fetch(source, "net", tmp_path)
     assert str(error.value).startswith(f"{source}: there is no file ")
     assert str(error.value).endswith(source.removeprefix("package:"))
 
 
-def test_fetch_downloads_https(tmp_path, monkeypatch):
-    def download(url: str, place: str, progress: bool) -> None:
-        assert url == "https://weights.invalid/nets/net.safetensors"
-        Path(place).write_text("weights")
-
-    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
-    found = fetch("https://weights.invalid/nets/net.safetensors", tmp_path / "down/loads")
-    assert found == tmp_path / "down/loads/net.safetensors"
-    assert found.read_text() == "weights"
-
-
-@pytest.mark.parametrize("failure", [URLError("no route"), ConnectionResetError("no route"), TimeoutError("no route")])
-def test_a_failed_download_is_one_message(failure, tmp_path, monkeypatch):
-    def download(*_, **__):
-        raise failure
-
-    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
-    with pytest.raises(ArtifactError, match=r"^https://weights\.invalid/net\.pt: download failed .*no route"):
-        fetch("https://weights.invalid/net.pt", tmp_path)
-
-
-def test_verify_names_both_digests(tmp_path):
+def test_a_wrong_digest_names_both_and_the_file(tmp_path):
     file = tmp_path / "net.pt"
     file.write_bytes(b"weights")
     found = hashlib.sha256(b"weights").hexdigest()
-    verify(file, found)
+    assert fetch(str(file), "net", tmp_path, found) == file
     with pytest.raises(ArtifactError) as error:
-        verify(file, "0" * 64)
+        fetch(str(file), "net", tmp_path, "0" * 64)
     assert all(part in str(error.value) for part in (str(file), found, "0" * 64))
+
+
+def test_torchvision_names_the_digest_of_its_files(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(sources, "download", lambda *arguments: asked.append(arguments) or tmp_path)
+    fetch("torchvision:ResNet50_Weights.IMAGENET1K_V2", "resnet50", tmp_path)
+    assert asked == [("https://download.pytorch.org/models/resnet50-11ad3fa6.pth", tmp_path, "11ad3fa6")]
+    with pytest.raises(ArtifactError, match=r"ResNet50_Weights\.IMAGENET1K_V9"):
+        fetch("torchvision:ResNet50_Weights.IMAGENET1K_V9", "resnet50", tmp_path)
+
+
+@pytest.mark.parametrize("architecture", ["resnet50.nope", "no_such_net", "net.py:net", "torchvision:resnet50"])
+def test_timm_publishes_nothing_for_what_it_does_not_know(architecture, tmp_path):
+    with pytest.raises(ArtifactError, match=rf"^architecture '{architecture}': "):
+        fetch("timm", architecture, tmp_path)
+
+
+def test_timm_comes_from_the_hub_s_cache_and_says_when_it_is_not_there(tmp_path, monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ArtifactError, match=r"^timm/resnet18\.a1_in1k: "):
+        fetch("timm", "resnet18", tmp_path)
+    revision = "0" * 40
+    published = tmp_path / "models--timm--resnet18.a1_in1k"
+    (published / "refs").mkdir(parents=True)
+    (published / "refs/main").write_text(revision)
+    (published / "snapshots" / revision).mkdir(parents=True)
+    (published / "snapshots" / revision / "model.safetensors").write_bytes(b"weights")
+    assert fetch("timm", "resnet18", tmp_path).read_bytes() == b"weights"
 
 
 # --- formats ----------------------------------------------------------------------------------------------------------
@@ -177,22 +188,21 @@ def test_what_differs_is_listed(state):
     state["fc.weight"] = torch.ones(5, 7)
     with pytest.raises(ArtifactError) as error:
         convert(state, ConvNet())
-    message = str(error.value)
-    assert message.startswith("checkpoint and architecture differ")
-    assert 'Missing key(s) in state_dict: "conv1.weight"' in message
-    assert 'Unexpected key(s) in state_dict: "stem.weight"' in message
-    assert "fc.weight" in message and "[5, 7]" in message and "[5, 6]" in message
+    assert str(error.value) == (
+        "checkpoint and architecture differ: missing: conv1.weight; unexpected: stem.weight; "
+        "of another shape: fc.weight [5, 7], not [5, 6]"
+    )
 
 
 def test_ignored_keys_are_left_out(state):
     more = {**state, "linear.weight": torch.ones(2, 5), "linear.bias": torch.ones(2), "epoch": torch.tensor(3)}
-    with pytest.raises(ArtifactError, match=r'Unexpected.*"epoch"'):
+    with pytest.raises(ArtifactError, match="unexpected: epoch"):
         convert(more, ConvNet(), ignore=["linear.*"])
     assert convert(more, ConvNet(), ignore=["linear.*", "epoch"]).keys() == state.keys()
 
 
 def test_an_ignored_weight_of_the_network_is_missed(state):
-    with pytest.raises(ArtifactError, match=r'Missing.*"fc\.bias"'):
+    with pytest.raises(ArtifactError, match=r"missing: fc\.bias"):
         convert(state, ConvNet(), ignore=["fc.bias"])
 
 
@@ -210,3 +220,142 @@ def test_a_network_may_name_no_classifier_or_several(state, classifier, dropped)
     assert convert(more, network).keys() == state.keys()
     with pytest.raises(ArtifactError, match="topping"):
         convert({**state, "topping.weight": torch.ones(1)}, network)
+
+
+def test_keys_that_may_be_missing_stay_as_initialised(state, capsys):
+    network = ConvNet()
+    initial = network.fc.bias.detach().clone()
+    del state["fc.bias"], state["bn1.num_batches_tracked"]
+    converted = convert(state, network, missing=["fc.*"])
+    assert torch.equal(torch.from_numpy(converted["fc.bias"]), initial)
+    assert torch.equal(torch.from_numpy(converted["fc.weight"]), state["fc.weight"])
+    assert "not in the checkpoint: bn1.num_batches_tracked, fc.bias" in capsys.readouterr().out
+
+
+# --- what each provider's file looks like -----------------------------------------------------------------------------
+
+SMALL_RESNET = ("resnet50", {"layers": [1, 1, 1, 1], "channels": [4, 4, 4, 8]})
+SMALL_VIT = ("vit_small_patch16_224", {"img_size": 32, "depth": 1, "embed_dim": 12, "num_heads": 2})
+HEADS = {"fc.0.weight": torch.ones(8, 32), "fc.0.bias": torch.ones(8), "fc.2.weight": torch.ones(2, 8)}
+VIT_HEADS = {
+    "head.0.weight": torch.ones(8, 12),
+    "head.1.running_mean": torch.ones(8),
+    "head.3.weight": torch.ones(2, 8),
+}
+
+
+def prefixed(state: dict, *prefixes: str) -> dict:
+    """Under the first prefix as it is, under the others with every tensor doubled."""
+    return {f"{prefix}{key}": value * (1 + k) for k, prefix in enumerate(prefixes) for key, value in state.items()}
+
+
+def moco_v2(state: dict) -> tuple[dict, dict]:
+    queue = {"module.queue": torch.ones(4, 2), "module.queue_ptr": torch.ones(1)}
+    return {
+        "epoch": 800,
+        "arch": "resnet50",
+        "state_dict": prefixed(state | HEADS, "module.encoder_q.", "module.encoder_k.") | queue,
+        "optimizer": {"state": {0: {"momentum_buffer": torch.ones(1)}}, "param_groups": [{"lr": 0.03}]},
+    }, {"entry": "state_dict", "prefix": "module.encoder_q.", "ignore": ["fc.*"]}
+
+
+def moco_v3(state: dict) -> tuple[dict, dict]:
+    towers = prefixed(state | VIT_HEADS, "module.base_encoder.", "module.momentum_encoder.")
+    content = {"epoch": 300, "arch": "vit_small", "state_dict": towers | {"module.predictor.0.weight": torch.ones(2)}}
+    return content | {"optimizer": {"state": {}}, "scaler": {"scale": 65536.0}}, {
+        "entry": "state_dict",
+        "prefix": "module.base_encoder.",
+        "ignore": ["head.*"],
+    }
+
+
+def dino(state: dict) -> tuple[dict, dict]:
+    return state, {}
+
+
+def dino_full(state: dict) -> tuple[dict, dict]:
+    head = {"head.mlp.0.weight": torch.ones(4, 4), "head.last_layer.weight_g": torch.ones(4, 1)}
+    content = {
+        "student": prefixed(state, "module.backbone."),
+        "teacher": prefixed(state, "backbone.") | head,
+        "args": Namespace(arch="vit_small", lr=0.0005),
+        "epoch": 100,
+    }
+    return content, {"entry": "teacher", "prefix": "backbone."}
+
+
+def swav(state: dict) -> tuple[dict, dict]:
+    heads = {"module.projection_head.0.weight": torch.ones(2, 8), "module.prototypes.weight": torch.ones(3, 2)}
+    return prefixed(state, "module.") | heads, {"prefix": "module.", "ignore": ["projection_head.*", "prototypes.*"]}
+
+
+def supervised(state: dict) -> tuple[dict, dict]:
+    return state | {"fc.weight": torch.ones(1000, 32), "fc.bias": torch.ones(1000)}, {}
+
+
+def mae(state: dict) -> tuple[dict, dict]:
+    return {"model": state}, {"entry": "model"}
+
+
+FORMATS = [
+    (moco_v2, SMALL_RESNET, "moco.pth.tar"),
+    (moco_v3, SMALL_VIT, "vit-s.pth.tar"),
+    (dino, SMALL_RESNET, "dino_resnet50_pretrain.pth"),
+    (dino, SMALL_VIT, "dino_vit.pth"),
+    (dino_full, SMALL_VIT, "checkpoint.pth"),
+    (swav, SMALL_RESNET, "swav.pth.tar"),
+    (dino, SMALL_RESNET, "barlow.pth"),
+    (supervised, SMALL_RESNET, "resnet50-0676ba61.pth"),
+    (mae, SMALL_VIT, "mae.pth"),
+]
+
+
+@pytest.mark.parametrize(("provider", "net", "name"), FORMATS, ids=[name for *_, name in FORMATS])
+def test_each_provider_s_format_gives_its_backbone(provider, net, name, tmp_path):
+    torch.manual_seed(1)
+    state = {
+        key: torch.randn(tensor.shape) if tensor.is_floating_point() else tensor
+        for key, tensor in build_network(*net).state_dict().items()
+    }
+    content, settings = provider(state)
+    torch.save(content, tmp_path / name, _use_new_zipfile_serialization=not name.endswith(".tar"))
+    ignore = settings.pop("ignore", [])
+    torch.manual_seed(2)
+    network = build_network(*net)
+    converted = convert(read_checkpoint(tmp_path / name, **settings), network, ignore)
+    assert converted.keys() == state.keys()
+    assert all(torch.equal(torch.from_numpy(converted[key]), tensor) for key, tensor in state.items())
+    if provider is swav:  # its heads are not where the classifier would be
+        with pytest.raises(ArtifactError, match="unexpected"):
+            convert(read_checkpoint(tmp_path / name, **settings), network)
+
+
+def test_what_a_checkpoint_holds_is_named_where_the_settings_miss_it(tmp_path):
+    torch.save(moco_v2({"conv1.weight": torch.ones(1)})[0], tmp_path / "moco.pth.tar")
+    for settings, message in [
+        ({}, "holds more than a state dict of tensors: epoch, arch, .*; entry may name state_dict, optimizer"),
+        ({"entry": "model"}, "there is no entry 'model'; there are epoch, arch, state_dict, optimizer"),
+        (
+            {"entry": "state_dict", "prefix": "encoder."},
+            "no key starts with 'encoder.'; there are module.encoder_q.conv1",
+        ),
+    ]:
+        with pytest.raises(ArtifactError, match=rf"moco\.pth\.tar: {message}"):
+            read_checkpoint(tmp_path / "moco.pth.tar", **settings)
+
+
+def test_timm_resamples_the_position_embedding_of_its_checkpoints():
+    architecture, options = SMALL_VIT
+    published = build_network(architecture, options | {"img_size": 64}, num_classes=1000).state_dict()
+    smaller = build_network(architecture, options)
+    state = as_timm_reads(dict(published), architecture, options)
+    converted = convert(state, smaller)
+    assert converted["pos_embed"].shape == (1, 5, 12)
+    assert torch.equal(torch.from_numpy(converted["patch_embed.proj.weight"]), published["patch_embed.proj.weight"])
+
+
+def test_a_key_that_timm_s_loader_would_miss_is_missed():
+    whole = build_network(*SMALL_RESNET, num_classes=1000).state_dict()
+    del whole["layer1.0.conv1.weight"]
+    with pytest.raises(ArtifactError, match=r"missing: layer1\.0\.conv1\.weight"):
+        convert(as_timm_reads(dict(whole), *SMALL_RESNET), build_network(*SMALL_RESNET))

@@ -1,3 +1,14 @@
+# Both run where Snakemake was started: compute nodes may have no network.
+rule weights:
+    input:
+        [
+            WEIGHTS / f"{name}.safetensors"
+            for name, backbone in config["backbones"].items()
+            if backbone["weights"]["source"] != "pretrain"
+        ],
+    localrule: True
+
+
 rule download_weights:
     input:
         own_pretraining,
@@ -11,6 +22,7 @@ rule download_weights:
         LOGS / "weights/{backbone}.log",
     benchmark:
         COSTS / "weights/{backbone}.tsv"
+    localrule: True
     resources:
         mem_mb=2000,
         runtime=30,

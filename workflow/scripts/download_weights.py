@@ -2,17 +2,29 @@
 
 from pathlib import Path
 
+import torch
+
 from prunetransfer.artifacts import provenance, write_tensors
 from prunetransfer.backbones import build_network
 from prunetransfer.stage import stage
-from prunetransfer.weights import convert, fetch, read_checkpoint, verify
+from prunetransfer.weights.checkpoints import as_timm_reads, convert, read_checkpoint
+from prunetransfer.weights.download import digest
+from prunetransfer.weights.sources import fetch
 
 with stage(snakemake):
     weights, backbone = snakemake.params.weights, snakemake.params.backbone
-    source = snakemake.input[0] if snakemake.input else weights["source"]
-    checkpoint = fetch(source, downloads=Path("resources/downloads"))
-    if weights["sha256"]:
-        verify(checkpoint, weights["sha256"])
-    network = build_network(backbone["architecture"], backbone["options"])
-    tensors = convert(read_checkpoint(checkpoint), network, weights["ignore"])
-    write_tensors(snakemake.output[0], tensors, provenance(backbone | weights))
+    architecture, options = backbone["architecture"], backbone["options"]
+    torch.manual_seed(weights["seed"])
+    network = build_network(architecture, options)
+    made = provenance(backbone | weights)
+    if weights["source"] == "random":
+        tensors = convert(network.state_dict(), network)
+    else:
+        source = snakemake.input[0] if snakemake.input else weights["source"]
+        checkpoint = fetch(source, architecture, Path("resources/downloads"), weights["sha256"])
+        state = read_checkpoint(checkpoint, weights["entry"], weights["prefix"])
+        if source == "timm":
+            state = as_timm_reads(state, architecture, options)
+        tensors = convert(state, network, weights["ignore"], weights["missing"])
+        made["checkpoint_sha256"] = digest(checkpoint)
+    write_tensors(snakemake.output[0], tensors, made)

@@ -60,6 +60,8 @@ def _rows(node: Mapping[str, Any], at: str) -> Iterator[str]:
 def _default(node: Mapping[str, Any]) -> str:
     if "default_from" in node:
         return f"the study's `{node['default_from']}`"
+    if "default_of_model" in node:
+        return "the model's own"
     if "default" not in node:
         return ""
     text = yaml.safe_dump(node["default"], default_flow_style=True).removesuffix("...\n").strip()

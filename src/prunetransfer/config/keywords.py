@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.resources
 import math
 import os.path
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import reduce
@@ -27,6 +28,9 @@ class Study:
     schema: dict
     root: Path
 
+
+# Sources of weights that are no file.
+MADE = ("timm", "random", "pretrain")
 
 KEYWORDS: dict[str, Callable[[Study], Callable]] = {}
 
@@ -152,10 +156,13 @@ def checkpoint(study: Study, validator, rule: bool, value: str, node: dict) -> E
     elif "://" in value:
         if not value.startswith("https://"):
             yield ValidationError("of addresses, only https:// is fetched")
-    elif value not in ("", "pretrain"):
+    elif value.startswith("torchvision:"):
+        if not re.fullmatch(r"torchvision:\w+_Weights\.\w+", value):
+            yield ValidationError("names no weights; write them as in torchvision:ResNet50_Weights.IMAGENET1K_V2")
+    elif value not in ("", *MADE):
         place = os.path.abspath(study.root / value)
         if not os.path.isfile(place):
-            yield ValidationError(f"there is no file {place!r}{nearest(value, ['pretrain'])}")
+            yield ValidationError(f"there is no file {place!r}{nearest(value, MADE)}")
 
 
 @keyword(dict)

@@ -18,11 +18,13 @@ from typing import Any
 import yaml
 from jsonschema import ValidationError
 
+from prunetransfer.config.data_configs import complete_backbones
 from prunetransfer.config.keywords import KEYWORDS, Study, breaches, dig
 from prunetransfer.config.words import must_be, path, show, types
 from prunetransfer.scores import SCORES
 
 DEEPEST = 20
+DATA_CONFIGS = "resources/data-configs.json"
 
 
 class ConfigError(ValueError):
@@ -35,12 +37,15 @@ def validate_config(config: Any, schema: Path | dict, root: Path) -> dict:
     A view of a dataset becomes that dataset's entry with the view's own settings at the end of the list `selections`.
 
     schema: the JSON Schema or its YAML file. root: the folder that relative paths start from.
+    What a backbone reads (size, mean, std, interpolation, crop) comes from the model's own data config where it is left
+    out; `root` keeps what was asked of timm and torchvision for the next time.
     Raises ConfigError, which lists every problem: its key, the value, what is allowed, and the nearest match.
     """
     problems: list[str] = []
     config = _plain({} if config is None else config, (), (), problems)
     schema = _specialised(load_schema(schema), config)
     problems += map(_line, breaches(Study(config, schema, root)))
+    problems = problems or complete_backbones(config["backbones"], root / DATA_CONFIGS)
     if problems:
         raise ConfigError("\n".join(sorted(set(problems))))
     filled = _filled(config, schema, config)

@@ -1,0 +1,112 @@
+"""Checkpoints of each provider's format: their tensors, and those of them that are the headless backbone's."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Collection, Mapping, Sequence
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from prunetransfer.artifacts import ArtifactError
+
+LISTED = 8
+
+
+def read_checkpoint(path: Path, entry: str | None = None, prefix: str = "") -> dict[str, Tensor]:
+    """The state dict of a `.safetensors` file or of anything `torch.load(weights_only=True)` reads; no code in it runs.
+
+    entry: the key that holds it, in a file that holds more. prefix: only the tensors whose name starts with it are
+    kept, without it. Raises ArtifactError, saying what is there, if that leaves no tensor or anything but tensors.
+    """
+    try:
+        if path.suffix == ".safetensors":
+            content = load_file(path)
+        else:
+            with torch.serialization.safe_globals([Namespace]):  # the training options, as DINO and MAE store them
+                content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # a damaged or foreign file makes the readers raise almost anything
+        raise ArtifactError(f"{path}: not a checkpoint of plain tensors ({type(error).__name__})") from None
+    if entry is not None:
+        keys = list(content) if isinstance(content, Mapping) else []
+        if entry not in keys:
+            raise ArtifactError(f"{path}: there is no entry {entry!r}; there are {_listed(keys)}")
+        content = content[entry]
+    if not isinstance(content, Mapping):
+        raise ArtifactError(f"{path}: holds more than a state dict of tensors: a {type(content).__name__}")
+    state = {str(key).removeprefix(prefix): value for key, value in content.items() if str(key).startswith(prefix)}
+    if not state:
+        raise ArtifactError(f"{path}: no key starts with {prefix!r}; there are {_listed(content)}")
+    others = [key for key, value in state.items() if not isinstance(value, Tensor)]
+    if others:
+        nested = [key for key in others if isinstance(state[key], Mapping)]
+        hint = f"; entry may name {_listed(nested)}" if nested else ""
+        raise ArtifactError(f"{path}: holds more than a state dict of tensors: {_listed(others)}{hint}")
+    return state
+
+
+def as_timm_reads(state: dict[str, Tensor], architecture: str, options: Mapping[str, Any]) -> dict[str, Tensor]:
+    """What timm's own loader makes of a published checkpoint: its names, position embeddings of the right size."""
+    import timm
+
+    read: dict[str, Tensor] = {}
+
+    def keep(network: nn.Module, state: Mapping[str, Tensor], **_: Any) -> nn.modules.module._IncompatibleKeys:
+        read.update(state)
+        return nn.modules.module._IncompatibleKeys([], [])
+
+    # timm passes over missing keys wherever it drops the classifier: `convert` loads instead.
+    with patch.object(nn.Module, "load_state_dict", keep):
+        published = {"state_dict": state, "custom_load": False}
+        timm.create_model(architecture, pretrained=True, pretrained_cfg_overlay=published, num_classes=0, **options)
+    return read
+
+
+def convert(
+    state: Mapping[str, Tensor], network: nn.Module, ignore: Sequence[str] = (), missing: Sequence[str] = ()
+) -> dict[str, np.ndarray]:
+    """Load a checkpoint into `network` and return the network's tensors, floats as float32.
+
+    Left out are the checkpoint's classifier, where it is known, and the keys that match `ignore` (shell patterns); the
+    network's tensors that match `missing` may stay as they are. Raises ArtifactError, listing missing and unexpected
+    keys and differing shapes, unless all others match exactly: a backbone that keeps random weights by accident would
+    still run. Prints what was left out and what stayed.
+    """
+    classifier = getattr(network, "pretrained_cfg", {}).get("classifier") or ()
+    names = (classifier,) if isinstance(classifier, str) else tuple(classifier)
+    dropped = _matching(state, [*ignore, *(f"{name}.*" for name in names)])
+    kept = {key: value for key, value in state.items() if key not in dropped}
+    wanted = network.state_dict()
+    lacking = [key for key in wanted if key not in kept]
+    # A count that evaluation does not read, and that older checkpoints do not have.
+    staying = _matching(lacking, [*missing, "*.num_batches_tracked"])
+    problems = {
+        "missing": [key for key in lacking if key not in staying],
+        "unexpected": [key for key in kept if key not in wanted],
+        "of another shape": [
+            f"{key} {list(kept[key].shape)}, not {list(tensor.shape)}"
+            for key, tensor in wanted.items()
+            if key in kept and kept[key].shape != tensor.shape
+        ],
+    }
+    if any(problems.values()):
+        what = "; ".join(f"{problem}: {_listed(keys)}" for problem, keys in problems.items() if keys)
+        raise ArtifactError(f"checkpoint and architecture differ: {what}")
+    print(f"{len(kept)} tensors loaded; left out: {_listed(dropped)}; not in the checkpoint: {_listed(staying)}")
+    network.load_state_dict(kept, strict=False)
+    return {key: tensor.numpy() for key, tensor in network.float().state_dict().items()}
+
+
+def _matching(keys: Collection[str], patterns: Sequence[str]) -> list[str]:
+    return [key for key in keys if any(fnmatch(key, pattern) for pattern in patterns)]
+
+
+def _listed(keys: Collection[Any]) -> str:
+    more = f" and {len(keys) - LISTED} more" if len(keys) > LISTED else ""
+    return (", ".join(map(str, list(keys)[:LISTED])) or "none") + more
