@@ -34,7 +34,7 @@ def named_by_studies() -> dict[str, tuple[str, dict[str, Any], int]]:
     for path in [ROOT / "config.yaml", *sorted((ROOT / "studies").glob("*.yaml"))]:
         for name, entry in (yaml.safe_load(path.read_text()).get("backbones", {}) if path.exists() else {}).items():
             options = entry.get("options", {})
-            size = entry["size"] if "img_size" in options else min(entry["size"], 32)
+            size = entry.get("size", 224) if "img_size" in options else min(entry.get("size", 32), 32)
             found[f"{path.stem}: {name}"] = (entry["architecture"], options, size)
     return found
 

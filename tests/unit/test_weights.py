@@ -359,3 +359,17 @@ def test_a_key_that_timm_s_loader_would_miss_is_missed():
     del whole["layer1.0.conv1.weight"]
     with pytest.raises(ArtifactError, match=r"missing: layer1\.0\.conv1\.weight"):
         convert(as_timm_reads(dict(whole), *SMALL_RESNET), build_network(*SMALL_RESNET))
+
+
+@pytest.mark.parametrize(
+    ("file", "architecture", "options", "dropped"),
+    [
+        ("squeezenet1_0_imagenet_dc.pt", "torchvision:squeezenet1_0", {}, "classifier.1"),
+        ("mobilenetv2_100_tf2ptq_fp16.pt", "mobilenetv2_100", {"pad_type": "same"}, "classifier"),
+    ],
+)
+def test_real_checkpoints_fill_their_backbones(file, architecture, options, dropped, shared_data):
+    state = read_checkpoint(shared_data / "weights" / file)
+    converted = convert(state, build_network(architecture, options))
+    assert state.keys() - converted.keys() == {f"{dropped}.weight", f"{dropped}.bias"}
+    assert all((converted[key] == state[key].to(torch.float32).numpy()).all() for key in converted if key in state)
