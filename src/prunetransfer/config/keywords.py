@@ -129,8 +129,10 @@ def file(study: Study, validator, rule: str, value: str, node: dict) -> Errors:
 def _missing(study: Study, rule: str, value: str, what: str, is_there: Callable[[str], bool]) -> Errors:
     start = study.config.get(rule, study.schema["properties"][rule]["default"])
     if value and start and isinstance(start, str):
-        place = os.path.abspath(study.root / start / value)
-        if not is_there(place):
+        root = study.root / start
+        place = os.path.abspath(root / value)
+        # Where the data root is not there at all, a study can still be planned; the job that reads it will say so.
+        if root.is_dir() and not is_there(place):
             yield ValidationError(f"there is no {what} {place!r}")
 
 
