@@ -29,13 +29,15 @@ def network_of(architecture: str, **options: Any) -> nn.Module:
 
 
 def named_by_studies() -> dict[str, tuple[str, dict[str, Any], int]]:
-    """Every architecture of config.yaml and of studies/, with its options, on smaller images where it takes any."""
+    """Every architecture of config.yaml and of studies/ once, on smaller images; of a large ViT's equal blocks, two."""
     found = {}
     for path in [ROOT / "config.yaml", *sorted((ROOT / "studies").glob("*.yaml"))]:
-        for name, entry in (yaml.safe_load(path.read_text()).get("backbones", {}) if path.exists() else {}).items():
-            options = entry.get("options", {})
+        for entry in (yaml.safe_load(path.read_text()).get("backbones", {}) if path.exists() else {}).values():
+            architecture, options = entry["architecture"].split(".")[0], entry.get("options", {})
             size = entry.get("size", 224) if "img_size" in options else min(entry.get("size", 32), 32)
-            found[f"{path.stem}: {name}"] = (entry["architecture"], options, size)
+            if architecture.startswith("vit_base"):
+                options = options | {"img_size": size, "depth": 2}
+            found[f"{architecture} {options or ''}"] = (architecture, options, size)
     return found
 
 
