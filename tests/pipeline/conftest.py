@@ -70,11 +70,18 @@ class Study:
     def config(self, config: dict) -> None:
         (self.folder / "config.yaml").write_text(yaml.safe_dump(config))
 
-    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def start(self, *arguments: str) -> subprocess.Popen[str]:
+        """Snakemake with these arguments, going on while the test does."""
         environment = os.environ | {"PYTHONPATH": str(self.folder / "src")}
+        command = [sys.executable, "-m", "snakemake", *arguments]
+        pipe = subprocess.PIPE
+        return subprocess.Popen(command, cwd=self.folder, env=environment, stdout=pipe, stderr=pipe, text=True)
+
+    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         cores = [] if "--report" in arguments else ["--cores", "2"]
-        command = [sys.executable, "-m", "snakemake", *cores, *arguments]
-        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True, timeout=600)
+        process = self.start(*cores, *arguments)
+        output, errors = process.communicate(timeout=600)
+        return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
     def run(self, *arguments: str) -> str:
         done = self.snakemake(*arguments)

@@ -42,13 +42,17 @@ wildcard_constraints:
     sparsity=r"0\.\d+",
 
 
-def computing_job(mem_mb, minutes):
-    """Resources of a job that loads a backbone; both grow with the attempt."""
+def job(mem_mb, minutes):
+    """Resources of a job; both grow with the attempt."""
     return dict(
         mem_mb=lambda wildcards, attempt: mem_mb * attempt,
         runtime=lambda wildcards, attempt: minutes * attempt,
-        gpu=int(GPU),
     )
+
+
+def computing_job(mem_mb, minutes):
+    """Resources of a job that loads a backbone."""
+    return job(mem_mb, minutes) | dict(gpu=int(GPU))
 
 
 def code(script, *modules, score=None):

@@ -13,8 +13,8 @@ rule download_dataset:
         LOGS / "datasets/{kind}/{files}.log",
     benchmark:
         COSTS / "datasets/{kind}/{files}.tsv"
+    localrule: True
     resources:
-        mem_mb=8000,
-        runtime=240,
+        **job(mem_mb=8000, minutes=240),
     script:
         "../scripts/download_dataset.py"

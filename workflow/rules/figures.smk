@@ -19,8 +19,8 @@ for figure, table in DRAWN_FROM.items():
             LOGS / f"figures/{figure}.log",
         benchmark:
             COSTS / f"figures/{figure}.tsv"
+        localrule: True
         resources:
-            mem_mb=2000,
-            runtime=10,
+            **job(mem_mb=2000, minutes=10),
         script:
             "../scripts/draw_figure.py"

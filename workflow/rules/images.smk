@@ -14,7 +14,6 @@ rule prepare_images:
         COSTS / "images/{dataset}-{size}-{interpolation}-{crop}.tsv"
     threads: config["threads"]
     resources:
-        mem_mb=4000,
-        runtime=60,
+        **job(mem_mb=4000, minutes=60),
     script:
         "../scripts/prepare_images.py"

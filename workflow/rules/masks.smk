@@ -9,8 +9,8 @@ rule build_mask:
         LOGS / "masks/{backbone}/{criterion}/seed{seed}/{sparsity}.log",
     benchmark:
         COSTS / "masks/{backbone}/{criterion}/seed{seed}/{sparsity}.tsv"
+    localrule: True
     resources:
-        mem_mb=1000,
-        runtime=10,
+        **job(mem_mb=1000, minutes=10),
     script:
         "../scripts/build_mask.py"

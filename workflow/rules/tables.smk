@@ -43,9 +43,9 @@ rule aggregate:
         LOGS / "aggregate.log",
     benchmark:
         COSTS / "aggregate.tsv"
+    localrule: True
     resources:
-        mem_mb=2000,
-        runtime=10,
+        **job(mem_mb=2000, minutes=10),
     script:
         "../scripts/aggregate.py"
 
@@ -62,9 +62,9 @@ rule layer_sparsity:
         LOGS / "layer_sparsity.log",
     benchmark:
         COSTS / "layer_sparsity.tsv"
+    localrule: True
     resources:
-        mem_mb=2000,
-        runtime=10,
+        **job(mem_mb=2000, minutes=10),
     script:
         "../scripts/layer_sparsity.py"
 
@@ -81,9 +81,9 @@ rule damping:
         LOGS / "damping.log",
     benchmark:
         COSTS / "damping.tsv"
+    localrule: True
     resources:
-        mem_mb=2000,
-        runtime=10,
+        **job(mem_mb=2000, minutes=10),
     script:
         "../scripts/damping.py"
 
@@ -101,9 +101,9 @@ rule convergence:
         LOGS / "convergence.log",
     benchmark:
         COSTS / "convergence.tsv"
+    localrule: True
     resources:
-        mem_mb=4000,
-        runtime=30,
+        **job(mem_mb=4000, minutes=30),
     script:
         "../scripts/convergence.py"
 
@@ -120,8 +120,8 @@ rule verdicts:
         LOGS / "verdicts.log",
     benchmark:
         COSTS / "verdicts.tsv"
+    localrule: True
     resources:
-        mem_mb=2000,
-        runtime=10,
+        **job(mem_mb=2000, minutes=10),
     script:
         "../scripts/verdicts.py"

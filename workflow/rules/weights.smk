@@ -24,7 +24,6 @@ rule download_weights:
         COSTS / "weights/{backbone}.tsv"
     localrule: True
     resources:
-        mem_mb=2000,
-        runtime=30,
+        **job(mem_mb=2000, minutes=30),
     script:
         "../scripts/download_weights.py"
