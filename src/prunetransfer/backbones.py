@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from prunetransfer.artifacts import read_tensors
+from prunetransfer.devices import in_batches
 from prunetransfer.masks import read_mask
 
 PRUNABLE_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
@@ -35,8 +36,8 @@ class Backbone(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         # The permuted view of [n, h, w, c] already has the channels-last layout that convolutions are fastest on.
-        pixels = images.permute(0, 3, 1, 2).to(self.mean.dtype) / 255
-        return self.network((pixels - self.mean) / self.std)
+        pixels = images.permute(0, 3, 1, 2).to(self.mean.dtype)
+        return self.network(torch.addcmul(-self.mean / self.std, pixels, 1 / (255 * self.std)))
 
     def prunable(self) -> dict[str, nn.Parameter]:
         """Name → weight of every convolution and linear layer, in forward order of definition; shared weights once.
@@ -117,12 +118,11 @@ def load_state(backbone: Backbone, weights: str | Path) -> None:
     backbone.network.load_state_dict(tensors, strict=True)
 
 
-@torch.inference_mode()
-def extract_features(backbone: Backbone, images: Tensor, batch_size: int = 256) -> Tensor:
+@torch.no_grad()
+def extract_features(backbone: Backbone, images: Tensor, batch_size: int | None = None) -> Tensor:
     """Features of all images in evaluation mode, on the backbone's device. uint8 [n, h, w, 3] → float32 [n, d]."""
     backbone.eval()
-    device = backbone.device
-    return torch.cat([backbone(batch.to(device)) for batch in images.split(batch_size)])
+    return in_batches(backbone, images, backbone.device, batch_size)
 
 
 def _from_torchvision(architecture: str, options: Mapping[str, Any], num_classes: int) -> nn.Module:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 import numpy as np
 import psutil
 import torch
+from torch import Tensor
+
+# Images a step: what a GPU is kept busy with, and what stays in the caches of a CPU, where more is slower.
+BATCH_SIZES = {"cuda": 256, "cpu": 32}
+RECOVERY = 8  # batches that must fit before the size doubles again
 
 
 def prepare_process(threads: int, seed: int) -> torch.device:
@@ -31,3 +37,28 @@ def device_name(device: torch.device) -> str:
 def spare_memory(device: torch.device) -> int:
     """Bytes that one computation may fill: half of what is free on a GPU, a quarter on the CPU, which jobs share."""
     return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else psutil.virtual_memory().available // 4
+
+
+def in_batches(
+    compute: Callable[[Tensor], Tensor], images: Tensor, device: torch.device, size: int | None = None
+) -> Tensor:
+    """`compute` of all images, joined, in batches of `size` or what suits the device.
+
+    Where one runs out of memory its size is halved, and doubled again, up to the usual one, after a few that fit.
+    Raises torch.OutOfMemoryError where a single image does not fit.
+    """
+    usual = size = size or BATCH_SIZES[device.type]
+    found, start, fitted = [], 0, 0
+    while start < len(images):
+        try:
+            found.append(compute(images[start : start + size].to(device, non_blocking=True)))
+        except torch.OutOfMemoryError:
+            if size == 1:
+                raise
+            size, fitted = size // 2, 0
+            torch.cuda.empty_cache()
+            continue
+        start, fitted = start + size, fitted + 1
+        if size < usual and fitted == RECOVERY:
+            size, fitted = min(usual, 2 * size), 0
+    return torch.cat(found)

@@ -3,54 +3,81 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from prunetransfer.artifacts import read_metadata
 from prunetransfer.backbones import Backbone, extract_features, load_mask, load_state
 from prunetransfer.datasets.splits import Split
-from prunetransfer.devices import device_name
+from prunetransfer.devices import device_name, spare_memory
 from prunetransfer.heads import Head
-from prunetransfer.losses import squared
+from prunetransfer.heads.fitting import fit_head
+from prunetransfer.heads.knn import nearest_neighbours
 
 
 @dataclass(frozen=True)
-class Measurement:
-    """n images, how many the readout got right, their mean squared loss ½‖f − y‖², images a second."""
+class Features:
+    """What a backbone makes of a split: features [n, d], labels int64 [n], both on its device."""
 
-    n: int
-    correct: int
-    loss: float
-    images_per_second: float
-
-    @property
-    def top1(self) -> float:
-        return self.correct / self.n
+    values: Tensor
+    labels: Tensor
 
 
-def zero_shot(backbone: Backbone, head: Head, test: Split) -> Measurement:
-    """The target's dense head, frozen, on the backbone's features: the paper's setting."""
-    start = time.perf_counter()
-    outputs = head(extract_features(backbone, test.images))
-    labels = test.labels.to(outputs.device)
-    correct = int((outputs.argmax(1) == labels).sum())
-    loss = squared(outputs, labels).mean().item()
-    return Measurement(len(labels), correct, loss, len(labels) / (time.perf_counter() - start))
+@dataclass(frozen=True)
+class Reading:
+    """outputs [n, classes], the largest being the answer; loss: their mean loss, None where the readout has none."""
+
+    outputs: Tensor
+    loss: float | None
+
+
+def zero_shot(head: Head, test: Features, train: Features | None) -> Reading:
+    """The target's dense head, frozen: the paper's setting."""
+    outputs = head(test.values)
+    return Reading(outputs, head.loss(outputs, test.labels).mean().item())
+
+
+def linear_probe(head: Head, test: Features, train: Features, **settings: Any) -> Reading:
+    """A head fitted anew, on this backbone's features of the target's train images. settings: those of `fit_head`."""
+    return zero_shot(fit_head(train.values, train.labels, len(head.bias), settings), test, train)
+
+
+def knn(head: Head, test: Features, train: Features, neighbours: int) -> Reading:
+    """The nearest train images in this backbone's features vote."""
+    return Reading(nearest_neighbours(test.values, train.values, train.labels, len(head.bias), neighbours), None)
+
+
+READOUTS: dict[str, Callable[..., Reading]] = {"zero_shot": zero_shot, "linear_probe": linear_probe, "knn": knn}
 
 
 def evaluate_grid(
-    backbone: Backbone, head: Head, test: Split, pruned: Iterable[str | Path], recovered: bool
-) -> list[dict[str, Any]]:
-    """Measure the dense backbone, then each file of `pruned` in its place: one row a sparsity.
+    backbone: Backbone,
+    head: Head,
+    test: Split,
+    pruned: Iterable[str | Path],
+    recovered: bool,
+    readouts: Mapping[str, Mapping[str, Any]],
+    train: Split | None = None,
+) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """Measure the dense backbone, then each file of `pruned` in its place, with every readout.
 
-    pruned: mask files, or weight files where the masks were `recovered`. Raises ValueError if the dense backbone gets
-    no image right: there is nothing to retain.
+    pruned: mask files, or weight files where the masks were `recovered`. readouts: name in READOUTS → its settings.
+    train: the target's train images, where a readout needs them. Returns rows of EVALUATION without what the job's name
+    says, one a sparsity and readout, and those of PREDICTIONS. Raises ValueError if the dense backbone gets no image
+    right: there is nothing to retain.
     """
-    dense = zero_shot(backbone, head, test)
-    if dense.correct == 0:
-        raise ValueError("the dense backbone gets no test image right: retention has no meaning")
+    test = _at_hand(test, backbone)
+    train = train and _at_hand(train, backbone)
+    dense = {found["readout"]: found for found in _measure(backbone, head, test, train, readouts)}
+    for name, found in dense.items():
+        if found["correct"] == 0:
+            raise ValueError(f"{name}: the dense backbone gets no test image right: retention has no meaning")
+    predictions = [{"sparsity": None, "readout": "label", "predicted": test.labels.tolist()}]
+    predictions += [_prediction(None, found) for found in dense.values()]
     state = {name: tensor.clone() for name, tensor in backbone.network.state_dict().items()}
     rows = []
     for path in pruned:
@@ -59,20 +86,52 @@ def evaluate_grid(
         else:
             backbone.network.load_state_dict(state)
             backbone.prune(load_mask(path, backbone.device))
-        measured, metadata = zero_shot(backbone, head, test), read_metadata(path)
-        rows.append(
-            {
-                "sparsity": metadata["sparsity"],
-                "achieved_sparsity": metadata["achieved_sparsity"],
-                "readout": "zero_shot",
-                "n": measured.n,
-                "correct": measured.correct,
-                "top1": measured.top1,
-                "loss": measured.loss,
-                "dense_top1": dense.top1,
-                "retention": measured.top1 / dense.top1,
-                "images_per_second": measured.images_per_second,
-                "device": device_name(backbone.device),
-            }
-        )
-    return rows
+        metadata = read_metadata(path)
+        for found in _measure(backbone, head, test, train, readouts):
+            predictions.append(_prediction(metadata["sparsity"], found))
+            dense_top1 = dense[found["readout"]]["top1"]
+            rows.append(
+                {key: value for key, value in found.items() if key != "predicted"}
+                | {key: metadata[key] for key in ("sparsity", "achieved_sparsity")}
+                | {"dense_top1": dense_top1, "retention": found["top1"] / dense_top1}
+            )
+    return rows, predictions
+
+
+def _measure(
+    backbone: Backbone, head: Head, test: Split, train: Split | None, readouts: Mapping[str, Mapping[str, Any]]
+) -> Iterable[dict[str, Any]]:
+    """What each readout makes of one pass over the images of each split."""
+    start = time.perf_counter()
+    tested = _features(backbone, test)
+    seconds = time.perf_counter() - start
+    trained = train and _features(backbone, train)
+    for name, settings in readouts.items():
+        reading = READOUTS[name](head, tested, trained, **settings)
+        predicted = reading.outputs.argmax(1)
+        correct = int((predicted == tested.labels).sum())
+        yield {
+            "readout": name,
+            "n": len(predicted),
+            "correct": correct,
+            "top1": correct / len(predicted),
+            "loss": reading.loss,
+            "predicted": predicted.tolist(),
+            "images_per_second": len(predicted) / seconds,
+            "device": device_name(backbone.device),
+        }
+
+
+def _features(backbone: Backbone, split: Split) -> Features:
+    values = extract_features(backbone, split.images)
+    return Features(values, split.labels.to(values.device))
+
+
+def _at_hand(split: Split, backbone: Backbone) -> Split:
+    """The split with its images where the backbone computes, if they fit there."""
+    fits = split.images.nbytes <= spare_memory(backbone.device)
+    return replace(split, images=split.images.to(backbone.device)) if fits else split
+
+
+def _prediction(sparsity: float | None, found: Mapping[str, Any]) -> dict[str, Any]:
+    return {"sparsity": sparsity, "readout": found["readout"], "predicted": found["predicted"]}

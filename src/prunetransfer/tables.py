@@ -18,11 +18,13 @@ import pyarrow.parquet as pq
 
 from prunetransfer.artifacts import PROVENANCE, ArtifactError, write_atomically
 
+CLASSES = pa.list_(pa.int16())
 ACCEPTED = {
     pa.string(): (pa.types.is_string, pa.types.is_large_string),
     pa.int64(): (pa.types.is_integer,),
     pa.float64(): (pa.types.is_floating, pa.types.is_integer),
     pa.bool_(): (pa.types.is_boolean,),
+    CLASSES: (lambda found: pa.types.is_list(found) and pa.types.is_integer(found.value_type),),
 }
 
 
@@ -49,7 +51,12 @@ SEED = _key("seed", pa.int64(), "seed of everything drawn at random")
 SPARSITY = _field(
     "sparsity", pa.float64(), "fraction", "share of the prunable weights asked to go", nullable=False, key=True
 )
-READOUT = _key("readout", pa.string(), "how accuracy is read: `zero_shot` is the target's dense head, frozen")
+READOUT = _key(
+    "readout",
+    pa.string(),
+    "how accuracy is read: `zero_shot` by the target's dense head, frozen; `linear_probe` by a head fitted anew; "
+    "`knn` by the nearest train images",
+)
 
 ACCURACY = pa.schema(
     [
@@ -70,16 +77,31 @@ ACCURACY = pa.schema(
         _value("n", pa.int64(), "images", "test images classified"),
         _value("correct", pa.int64(), "images", "test images classified correctly"),
         _value("top1", pa.float64(), "fraction", "correct / n"),
-        _value("loss", pa.float64(), "", "mean squared loss ½‖f - y‖² over the test images"),
+        _value(
+            "loss",
+            pa.float64(),
+            "",
+            "mean loss over the test images: ½‖f - y‖² of a ridge head, cross-entropy of a logistic; null for `knn`",
+            nullable=True,
+        ),
         _value("dense_top1", pa.float64(), "fraction", "top1 of the dense backbone: same target, readout and images"),
         _value("retention", pa.float64(), "ratio", "top1 / dense_top1; above 1 where pruning helped"),
-        _value("images_per_second", pa.float64(), "images/s", "test images classified in a second"),
+        _value("images_per_second", pa.float64(), "images/s", "test images that the backbone read in a second"),
         _value("device", pa.string(), "", "what computed the row: `cpu` or the name of a GPU"),
     ]
 )
 
 # What one evaluation job knows; the study and the backbone's labels are added where its rows are joined.
 EVALUATION = pa.schema([field for field in ACCURACY if field.name not in ("study", "architecture", "pretraining")])
+
+# What one evaluation job answered, image by image, so that statistics can pair measurements on the same images.
+PREDICTIONS = pa.schema(
+    [
+        _key("sparsity", pa.float64(), "share of the prunable weights asked to go; null: the dense backbone", True),
+        _key("readout", pa.string(), "as in accuracy.parquet; in one row `label`: the true classes"),
+        _value("predicted", CLASSES, "", "the class of each test image, in the order of the prepared test split"),
+    ]
+)
 
 LAYER_SPARSITY = pa.schema(
     [

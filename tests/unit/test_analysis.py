@@ -210,3 +210,13 @@ def test_the_summary_leaves_out_what_was_not_done():
     assert "P1" in text
     assert "P2" not in text
     assert "counted once for every source" not in text
+
+
+def test_readouts_are_judged_each_alone():
+    rows = [*block({0.1: 1.0, 0.5: 0.5}, "source"), row("block", "glyphs", 0.1, 1.0, source="digits")]
+    probed = [one | {"readout": "linear_probe", "retention": 1.0} for one in rows]
+    both = pd.DataFrame(rows + probed)
+    judged = judge(both, 0.05)
+    for readout, expected in (("zero_shot", "partly"), ("linear_probe", "holds")):
+        assert verdict(judged, readout=readout, role="source")["verdict"] == expected
+    assert summarise(both, judged) == summarise(pd.DataFrame(rows), judge(pd.DataFrame(rows), 0.05))

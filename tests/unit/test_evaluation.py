@@ -13,8 +13,11 @@ from unit.networks import BACKBONES, CLASSES, backbone_of, head_of, images_of, s
 from prunetransfer.artifacts import write_tensors
 from prunetransfer.backbones import Backbone, extract_features
 from prunetransfer.datasets.splits import Split
-from prunetransfer.evaluation import evaluate_grid, zero_shot
+from prunetransfer.devices import in_batches
+from prunetransfer.evaluation import evaluate_grid
 from prunetransfer.heads import Head
+from prunetransfer.heads.fitting import fit_head
+from prunetransfer.heads.knn import nearest_neighbours
 from prunetransfer.masks import achieved_sparsity, global_mask, write_mask
 
 SPARSITIES = [0.0, 0.3, 0.7]
@@ -48,6 +51,10 @@ def masks(backbone, tmp_path) -> list[Path]:
     return [tmp_path / f"{q}.mask" for q in SPARSITIES]
 
 
+def zero_shot(backbone: Backbone, head: Head, images: Split, pruned: list[Path], recovered: bool = False):
+    return evaluate_grid(backbone, head, images, pruned, recovered, readouts={"zero_shot": {}})
+
+
 def plain_loop(backbone: Backbone, head: Head, images: Split) -> tuple[int, float]:
     """How many are right, and the mean of ½‖f − y‖², by images one after the other."""
     correct, loss = 0, 0.0
@@ -65,28 +72,31 @@ def measured(rows: list[dict]) -> dict[float, tuple]:
     return {row["sparsity"]: (row["correct"], row["top1"], row["loss"], row["retention"]) for row in rows}
 
 
-def test_zero_shot_is_a_plain_loop(backbone, images):
+def test_zero_shot_is_a_plain_loop(backbone, images, masks):
     head = head_of(backbone)
     correct, loss = plain_loop(backbone, head, images)
-    found = zero_shot(backbone.train(), head, images)
-    assert (found.n, found.correct, found.top1) == (COUNT, correct, correct / COUNT)
-    assert found.loss == pytest.approx(loss, rel=1e-4)
-    assert found.images_per_second > 0
-    assert 0.5 < found.top1 < 1
+    (row,), _ = zero_shot(backbone.train(), head, images, masks[:1])
+    assert (row["n"], row["correct"], row["dense_top1"]) == (COUNT, correct, correct / COUNT)
+    assert row["loss"] == pytest.approx(loss, rel=1e-4)
+    assert row["images_per_second"] > 0
+    assert 0.5 < row["top1"] < 1
 
 
 def test_sparsity_0_is_the_dense_backbone_exactly(backbone, images, masks):
     head = head_of(backbone)
-    dense = zero_shot(backbone, head, images)
-    (row,) = evaluate_grid(backbone, head, images, masks[:1], recovered=False)
-    assert (row["correct"], row["loss"], row["top1"]) == (dense.correct, dense.loss, dense.top1)
-    assert (row["sparsity"], row["achieved_sparsity"], row["dense_top1"], row["retention"]) == (0, 0, dense.top1, 1)
+    (row,), predictions = zero_shot(backbone, head, images, masks[:1])
+    assert (row["sparsity"], row["achieved_sparsity"], row["dense_top1"], row["retention"]) == (0, 0, row["top1"], 1)
+    label, dense, pruned = predictions
+    assert (label["readout"], label["predicted"]) == ("label", images.labels.tolist())
+    assert (dense["sparsity"], pruned["sparsity"]) == (None, 0)
+    assert dense["predicted"] == pruned["predicted"]
+    assert np.mean(np.array(pruned["predicted"]) == images.labels.numpy()) == row["top1"]
 
 
 def test_each_row_is_the_pruned_backbone_in_a_plain_loop(backbone, images, masks):
     head, dense = head_of(backbone), state_of(backbone)
     sizes = torch.cat([w.abs().flatten() for w in weights_of(backbone).values()])
-    rows = evaluate_grid(backbone, head, images, masks, recovered=False)
+    rows, _ = zero_shot(backbone, head, images, masks)
     assert [row["sparsity"] for row in rows] == SPARSITIES
     for row in rows:
         count = round(row["sparsity"] * len(sizes))
@@ -105,8 +115,8 @@ def test_each_row_is_the_pruned_backbone_in_a_plain_loop(backbone, images, masks
 
 def test_the_order_of_the_grid_does_not_count(kind, backbone, images, masks):
     head = head_of(backbone)
-    upwards = measured(evaluate_grid(backbone, head, images, masks, recovered=False))
-    assert measured(evaluate_grid(backbone_of(kind), head, images, masks[::-1], recovered=False)) == upwards
+    upwards = measured(zero_shot(backbone, head, images, masks)[0])
+    assert measured(zero_shot(backbone_of(kind), head, images, masks[::-1])[0]) == upwards
 
 
 def test_recovered_weights_are_read_whole(images, backbone, masks, tmp_path):
@@ -122,7 +132,7 @@ def test_recovered_weights_are_read_whole(images, backbone, masks, tmp_path):
             {"sparsity": q, "achieved_sparsity": q / 2},
         )
     backbone.network.load_state_dict(dense)
-    rows = evaluate_grid(backbone, head, images, [tmp_path / "0.5.weights", tmp_path / "0.2.weights"], recovered=True)
+    rows, _ = zero_shot(backbone, head, images, [tmp_path / "0.5.weights", tmp_path / "0.2.weights"], recovered=True)
     assert [(row["sparsity"], row["achieved_sparsity"]) for row in rows] == [(0.5, 0.25), (0.2, 0.1)]
     for row in rows:
         correct, loss = expected[row["sparsity"]]
@@ -136,7 +146,7 @@ def test_a_head_that_gets_nothing_right_is_refused(masks, backbone):
     split = Split(split.images, split.labels.clamp(min=1), split.classes)
     only_first = Head(torch.zeros_like(head_of(backbone).weight), torch.tensor([1.0, 0.0, 0.0]), alpha=1.0)
     with pytest.raises(ValueError, match="no test image right"):
-        evaluate_grid(backbone, only_first, split, masks, recovered=False)
+        zero_shot(backbone, only_first, split, masks)
 
 
 def test_a_mask_of_another_backbone_is_refused(tmp_path):
@@ -144,4 +154,46 @@ def test_a_mask_of_another_backbone_is_refused(tmp_path):
     mask = {name: np.ones(w.shape, dtype=bool) for name, w in weights_of(backbone_of("vit")).items()}
     write_mask(tmp_path / "mask", mask, {"sparsity": achieved_sparsity(mask)})
     with pytest.raises(ValueError, match=r"mask and backbone differ .*blocks\.0\.attn\.proj\.weight"):
-        evaluate_grid(backbone, head_of(backbone), images_of(9), [tmp_path / "mask"], recovered=False)
+        zero_shot(backbone, head_of(backbone), images_of(9), [tmp_path / "mask"])
+
+
+@pytest.mark.parametrize("kind", ["conv"], indirect=True)
+@pytest.mark.parametrize("head_kind", ["ridge", "logistic"])
+def test_probe_and_neighbours_read_the_pruned_features(backbone, images, masks, head_kind):
+    train, settings = images_of(90, seed=1), {"kind": head_kind, "alpha": 1.0}
+    readouts = {"zero_shot": {}, "linear_probe": settings, "knn": {"neighbours": 5}}
+    rows, predictions = evaluate_grid(backbone, head_of(backbone), images, masks[2:], False, readouts, train)
+    x, y = (extract_features(backbone, split.images) for split in (train, images))  # still pruned
+    probe = fit_head(x, train.labels, CLASSES, settings)
+    votes = nearest_neighbours(y, x, train.labels, CLASSES, 5)
+    found = {(p["sparsity"], p["readout"]): p["predicted"] for p in predictions}
+    assert len(found) == 7
+    assert found[0.7, "linear_probe"] == probe(y).argmax(1).tolist()
+    assert found[0.7, "knn"] == votes.argmax(1).tolist()
+    assert found[None, "linear_probe"] != found[0.7, "linear_probe"]
+    loss = {row["readout"]: row["loss"] for row in rows}
+    assert loss["knn"] is None
+    assert loss["linear_probe"] == pytest.approx(probe.loss(probe(y), images.labels).mean().item())
+    for row in rows:
+        dense = np.mean(np.array(found[None, row["readout"]]) == images.labels.numpy())
+        assert row["dense_top1"] == pytest.approx(dense)
+
+
+def test_batches_shrink_where_memory_runs_out_and_grow_again():
+    sizes, images = [], torch.arange(200.0)[:, None]
+
+    def limited(batch):
+        if len(sizes) < 3 and len(batch) > 4:
+            sizes.append(-len(batch))
+            raise torch.OutOfMemoryError
+        sizes.append(len(batch))
+        return 2 * batch
+
+    assert torch.equal(in_batches(limited, images, torch.device("cpu"), 32), 2 * images)
+    assert sizes == [-32, -16, -8, *[4] * 8, *[8] * 8, *[16] * 6, 8]
+
+    def never(batch):
+        raise torch.OutOfMemoryError
+
+    with pytest.raises(torch.OutOfMemoryError):
+        in_batches(never, images, torch.device("cpu"))

@@ -9,7 +9,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from prunetransfer.artifacts import ArtifactError
-from prunetransfer.tables import ACCURACY, CONVERGENCE, DAMPING, LAYER_SPARSITY, VERDICTS, keys, read_table, write_table
+from prunetransfer.tables import (
+    ACCURACY,
+    CONVERGENCE,
+    DAMPING,
+    LAYER_SPARSITY,
+    PREDICTIONS,
+    VERDICTS,
+    keys,
+    read_table,
+    write_table,
+)
 
 DOCS = Path(__file__).parents[2] / "docs/results.md"
 
@@ -140,6 +150,7 @@ def test_one_row_of_accuracy_is_named_by_what_was_measured():
         ("damping", DAMPING),
         ("convergence", CONVERGENCE),
         ("verdicts", VERDICTS),
+        ("predictions", PREDICTIONS),
     ],
 )
 def test_the_documentation_describes_every_column_as_the_schema_does(table, schema):

@@ -1,13 +1,27 @@
+def readouts():
+    """Each readout that the study asks for, with its settings."""
+    settings = {"linear_probe": config["head"], "knn": {"neighbours": config["neighbours"]}}
+    return {readout: settings.get(readout, {}) for readout in config["readouts"]}
+
+
+def probed_images(wildcards):
+    """The target's train images, where a readout learns from them."""
+    return images(wildcards.target, wildcards.backbone, "train") if set(readouts()) - {"zero_shot"} else []
+
+
 rule evaluate:
     input:
         weights=WEIGHTS / "{backbone}.safetensors",
         head=lambda wildcards: head(wildcards.target, wildcards.backbone),
         test=lambda wildcards: images(wildcards.target, wildcards.backbone, "test"),
+        train=probed_images,
         pruned=pruned_files,
     output:
-        RESULTS / "evaluations/{backbone}/{criterion}/{recovery}/{target}/seed{seed}.parquet",
+        rows=RESULTS / "evaluations/{backbone}/{criterion}/{recovery}/{target}/seed{seed}.parquet",
+        predictions=RESULTS / "evaluations/{backbone}/{criterion}/{recovery}/{target}/seed{seed}.predictions.parquet",
     params:
         backbone=architecture,
+        readouts=readouts(),
         code=code("evaluate"),
     log:
         LOGS / "evaluations/{backbone}/{criterion}/{recovery}/{target}/seed{seed}.log",

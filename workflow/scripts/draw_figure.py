@@ -2,6 +2,7 @@
 
 import importlib
 
+from prunetransfer.analysis.retention import shown_readout
 from prunetransfer.figures.style import save
 from prunetransfer.stage import stage
 from prunetransfer.tables import ACCURACY, LAYER_SPARSITY, read_table
@@ -9,4 +10,6 @@ from prunetransfer.tables import ACCURACY, LAYER_SPARSITY, read_table
 with stage(snakemake):
     figure = importlib.import_module(f"prunetransfer.figures.{snakemake.params.figure}")
     schema = LAYER_SPARSITY if snakemake.params.figure == "layers" else ACCURACY
-    save(figure.draw(read_table(snakemake.input[0], schema)), snakemake.output.png, snakemake.output.svg)
+    table = read_table(snakemake.input[0], schema)
+    shown = table if schema is LAYER_SPARSITY else shown_readout(table)
+    save(figure.draw(shown), snakemake.output.png, snakemake.output.svg)

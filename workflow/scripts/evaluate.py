@@ -9,7 +9,7 @@ from prunetransfer.devices import prepare_process
 from prunetransfer.evaluation import evaluate_grid
 from prunetransfer.heads import read_head
 from prunetransfer.stage import stage
-from prunetransfer.tables import EVALUATION, write_table
+from prunetransfer.tables import EVALUATION, PREDICTIONS, write_table
 
 with stage(snakemake):
     job = snakemake.wildcards
@@ -18,8 +18,17 @@ with stage(snakemake):
     device = prepare_process(snakemake.threads, int(job.seed))
     backbone = load_backbone(snakemake.params.backbone, snakemake.input.weights, device)
     head, test = read_head(snakemake.input.head, device), read_split(snakemake.input.test)
-    measured = evaluate_grid(backbone, head, test, snakemake.input.pruned, recovered=recovery != "none")
-    frame = pd.DataFrame(measured).assign(
+    train = read_split(snakemake.input.train) if snakemake.input.get("train") else None
+    rows, predictions = evaluate_grid(
+        backbone,
+        head,
+        test,
+        snakemake.input.pruned,
+        recovered=recovery != "none",
+        readouts=snakemake.params.readouts,
+        train=train,
+    )
+    frame = pd.DataFrame(rows).assign(
         backbone=job.backbone,
         score=score,
         prune_source=prune_source or None,
@@ -29,4 +38,5 @@ with stage(snakemake):
         role="source" if job.target in (prune_source, tuned_on) else "transfer",
         seed=int(job.seed),
     )
-    write_table(snakemake.output[0], frame, EVALUATION, provenance(dict(job)))
+    write_table(snakemake.output.rows, frame, EVALUATION, provenance(dict(job)))
+    write_table(snakemake.output.predictions, pd.DataFrame(predictions), PREDICTIONS, provenance(dict(job)))

@@ -12,7 +12,7 @@ with stage(snakemake):
     device = prepare_process(snakemake.threads, seed=0)
     backbone = load_backbone(snakemake.params.backbone, snakemake.input.weights, device)
     train = read_split(snakemake.input.train)
-    features = extract_features(backbone, train.images).clone()  # the solver asks for gradients
+    features = extract_features(backbone, train.images)
     head = fit_head(features, train.labels.to(device), len(train.classes), snakemake.params.head)
     write_head(snakemake.output[0], head, provenance(snakemake.params.head))
     print(f"{head.kind}, alpha {head.alpha:g} on {len(train.labels)} train images")

@@ -31,6 +31,12 @@ def with_sources(accuracy: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([frame[frame["source"].notna()], *repeated], ignore_index=True)
 
 
+def shown_readout(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the one readout that figures and summary show: `zero_shot` where the study has it."""
+    readouts = sorted(frame["readout"].unique())
+    return frame[frame["readout"].isin(["zero_shot"] if "zero_shot" in readouts else readouts[:1])]
+
+
 def mean_retention(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
     """Columns `by`, then of each group: mean `retention`, `low` and `high`, the extreme (source, target) pairs.
 

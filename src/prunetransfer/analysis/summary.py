@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from prunetransfer.analysis.retention import ROLES, mean_retention, with_sources
+from prunetransfer.analysis.retention import ROLES, mean_retention, shown_readout, with_sources
 
 
 def summarise(accuracy: pd.DataFrame, verdicts: pd.DataFrame) -> str:
@@ -16,7 +16,7 @@ def summarise(accuracy: pd.DataFrame, verdicts: pd.DataFrame) -> str:
     accuracy and verdicts: tables of the schemas ACCURACY and VERDICTS. The numbers are those of the figures and of
     `judge`; no line says more than they do.
     """
-    frame = with_sources(accuracy)
+    frame, verdicts = with_sources(shown_readout(accuracy)), shown_readout(verdicts)
     parts = [_heading(frame), *_retention(frame), _kept(verdicts, frame["sparsity"]), _changed(verdicts)]
     return "\n\n".join(part for part in parts if part) + "\n"
 

@@ -19,13 +19,14 @@ ROUNDING = 1e-9  # a mean that equals 1 - τ up to rounding keeps its accuracy
 
 
 def judge(accuracy: pd.DataFrame, tolerance: float) -> pd.DataFrame:
-    """The table of verdicts (schema VERDICTS): P1 by backbone, score and role, P2 by backbone and score.
+    """The table of verdicts (schema VERDICTS): P1 by backbone, score, readout and role, P2 without role.
 
     tolerance: τ in [0, 1); accuracy counts as kept where mean retention ≥ 1 - τ. A prediction that the table cannot
     speak about (no fine-tuned rows, no target that is a source) has no row.
     """
     rows = []
-    for names, group in with_sources(accuracy).groupby(GROUP):
+    groups = [group for _, read in accuracy.groupby("readout") for group in with_sources(read).groupby(GROUP)]
+    for names, group in groups:
         name = dict(zip(GROUP, names, strict=True))
         untuned, tuned = (group[group["recovery"] == recovery] for recovery in ("none", "finetune"))
         for role, measured in untuned.groupby("role"):
