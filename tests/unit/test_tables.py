@@ -9,7 +9,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from prunetransfer.artifacts import ArtifactError
-from prunetransfer.tables import ACCURACY, CONVERGENCE, DAMPING, LAYER_SPARSITY, VERDICTS, keys, read_table, write_table
+from prunetransfer.tables import (
+    ACCURACY,
+    CONVERGENCE,
+    DAMPING,
+    LAYER_SPARSITY,
+    TRAINING,
+    VERDICTS,
+    keys,
+    read_table,
+    write_table,
+)
 
 DOCS = Path(__file__).parents[2] / "docs/results.md"
 
@@ -139,6 +149,7 @@ def test_one_row_of_accuracy_is_named_by_what_was_measured():
         ("layer_sparsity", LAYER_SPARSITY),
         ("damping", DAMPING),
         ("convergence", CONVERGENCE),
+        ("training", TRAINING),
         ("verdicts", VERDICTS),
     ],
 )
