@@ -15,6 +15,7 @@ from typing import Any, Protocol
 import torch
 
 Row = Callable[[], Any]
+Clock = Callable[[], float]
 
 
 class Task(Protocol):
@@ -27,8 +28,10 @@ class Task(Protocol):
 LONG = 20.0
 
 
-def measure(rows: Mapping[str, Row], repetitions: int, device: torch.device) -> dict[str, tuple[float, Any]]:
-    """The median seconds of each row, and what it returned.
+def measure(
+    rows: Mapping[str, Row], repetitions: int, device: torch.device, clock: Clock = time.perf_counter
+) -> dict[str, tuple[float, Any]]:
+    """The median seconds of each row by `clock`, and what it returned.
 
     Rows take turns, so that what else the machine does falls on all of them alike. The first turn warms up; it counts
     for rows that are too long for another.
@@ -38,9 +41,9 @@ def measure(rows: Mapping[str, Row], repetitions: int, device: torch.device) -> 
     for _ in range(repetitions + 1):
         for name, row in rows.items():
             if not times[name] or times[name][0] < LONG:
-                start = _now(device)
+                start = _now(device, clock)
                 returned[name] = row()
-                times[name].append(_now(device) - start)
+                times[name].append(_now(device, clock) - start)
     return {name: (statistics.median(found[1:] or found), returned[name]) for name, found in times.items()}
 
 
@@ -68,10 +71,10 @@ def write_section(path: Path, name: str, text: str) -> None:
     path.write_text(pattern.sub(lambda found: found[1] + text + found[2], page))
 
 
-def _now(device: torch.device) -> float:
+def _now(device: torch.device, clock: Clock) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-    return time.perf_counter()
+    return clock()
 
 
 def _peak_in_this_process(task: Task, name: str, device: torch.device, threads: int) -> int:

@@ -153,6 +153,25 @@ CONVERGENCE = pa.schema(
     ]
 )
 
+TRAINING = pa.schema(
+    [
+        STUDY,
+        BACKBONE,
+        SCORE,
+        PRUNE_SOURCE,
+        SEED,
+        SPARSITY,
+        _key("recovery", pa.string(), "recovery that trained"),
+        _key("tuned_on", pa.string(), "dataset that it trained on"),
+        _key("epoch", pa.int64(), "epoch, from 1"),
+        _value("step", pa.int64(), "steps", "steps taken by the end of the epoch"),
+        _value("loss", pa.float64(), "", "mean training loss over the epoch, each batch before its step"),
+        _value("train_top1", pa.float64(), "fraction", "train images classified correctly, each batch before its step"),
+        _value("learning_rate", pa.float64(), "", "learning rate of the epoch's last step"),
+        _value("seconds", pa.float64(), "s", "time that the epoch took"),
+    ]
+)
+
 VERDICTS = pa.schema(
     [
         STUDY,

@@ -21,6 +21,7 @@ def after_masks(criterion: str) -> set[str]:
     return {
         *(f"masks/net/{criterion}/seed0/{sparsity}" for sparsity in ("0.0", "0.4")),
         f"recovered/finetune@red/net/{criterion}/seed0/0.4",
+        "tables/training",
         *(job for job in EVALUATIONS if f"/{criterion}/" in job),
         *FROM_ACCURACY,
         *FROM_LAYERS,

@@ -10,7 +10,7 @@ import pandas as pd
 from prunetransfer.artifacts import read_metadata, read_tensors
 from prunetransfer.curvature.damping import GRID
 from prunetransfer.masks import read_mask
-from prunetransfer.tables import ACCURACY, CONVERGENCE, DAMPING, LAYER_SPARSITY, VERDICTS, read_table
+from prunetransfer.tables import ACCURACY, CONVERGENCE, DAMPING, LAYER_SPARSITY, TRAINING, VERDICTS, read_table
 
 RESULTS = "results/tiny"
 
@@ -92,6 +92,14 @@ def test_recovered_weights_keep_the_mask(finished_study):
             assert (weights[name][~keep] == 0).all()
             assert (weights[name][keep] != dense[name][keep]).any()
         assert read_metadata(path)["sparsity"] == 0.4
+
+
+def test_training_curves_are_in_a_table(finished_study):
+    curves = read_table(finished_study.folder / RESULTS / "tables/training.parquet", TRAINING)
+    assert curves["score"].tolist() == ["diagonal", "magnitude"]
+    assert set(curves["recovery"]) == {"finetune"} and set(curves["tuned_on"]) == {"red"}
+    assert curves["learning_rate"].tolist() == [0.001, 0.001]
+    assert curves["train_top1"].between(0.5, 1).all()
 
 
 def test_damping_that_was_tried_and_chosen_is_in_a_table(study):

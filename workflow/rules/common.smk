@@ -11,6 +11,7 @@ sys.path.insert(0, str(ROOT / "src"))
 from prunetransfer.config import ConfigError, validate_config
 from prunetransfer.datasets.downloads import DOWNLOADS, folder_of, origin
 from prunetransfer.digest import code_digest
+from prunetransfer.recovery import RESUMABLE
 from prunetransfer.scores import SCORES
 
 try:

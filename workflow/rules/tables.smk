@@ -1,6 +1,6 @@
 TABLES = {
     name: RESULTS / f"tables/{name}.parquet"
-    for name in ("accuracy", "layer_sparsity", "damping", "convergence", "verdicts")
+    for name in ("accuracy", "layer_sparsity", "damping", "convergence", "training", "verdicts")
 }
 
 EVALUATIONS = [
@@ -19,6 +19,15 @@ MASKS = [
     for sparsity in sparsities()
 ]
 
+TRAINED = [
+    RESULTS / f"recovered/{recovery}/{backbone}/{criterion}/seed{seed}/{sparsity}.safetensors"
+    for backbone in config["backbones"]
+    for criterion in criteria()
+    for recovery in recoveries(criterion)
+    if split_name(recovery)[0] in RESUMABLE
+    for seed in config["seeds"]
+    for sparsity in sparsities(recovery)
+]
 DAMPED = [score for score in config["scores"] if SCORES[score_function(score)].curvature == "block"]
 SWEPT = [
     score
@@ -106,6 +115,25 @@ rule convergence:
         **job(mem_mb=4000, minutes=30),
     script:
         "../scripts/convergence.py"
+
+
+rule training:
+    input:
+        TRAINED,
+    output:
+        report(TABLES["training"], caption="../report/training.rst", category="Tables"),
+    params:
+        study=config["study"],
+        code=code("training"),
+    log:
+        LOGS / "training.log",
+    benchmark:
+        COSTS / "training.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    script:
+        "../scripts/training.py"
 
 
 rule verdicts:

@@ -129,10 +129,9 @@ def file(study: Study, validator, rule: str, value: str, node: dict) -> Errors:
 def _missing(study: Study, rule: str, value: str, what: str, is_there: Callable[[str], bool]) -> Errors:
     start = study.config.get(rule, study.schema["properties"][rule]["default"])
     if value and start and isinstance(start, str):
-        root = study.root / start
-        place = os.path.abspath(root / value)
+        place = os.path.abspath(study.root / start / value)
         # Where the data root is not there at all, a study can still be planned; the job that reads it will say so.
-        if root.is_dir() and not is_there(place):
+        if os.path.isdir(study.root / start) and not is_there(place):
             yield ValidationError(f"there is no {what} {place!r}")
 
 
