@@ -7,7 +7,7 @@ EVALUATIONS = [
     RESULTS / f"evaluations/{backbone}/{criterion}/{recovery}/{target}/seed{seed}.parquet"
     for backbone in config["backbones"]
     for criterion in criteria()
-    for recovery in recoveries(criterion)
+    for recovery in recoveries(backbone, criterion)
     for target in config["targets"]
     for seed in config["seeds"]
 ]
