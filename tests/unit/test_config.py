@@ -8,6 +8,8 @@ import inspect
 import math
 import pkgutil
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import jsonschema
@@ -18,6 +20,7 @@ import prunetransfer.curvature
 import prunetransfer.datasets.kinds
 import prunetransfer.recovery
 from prunetransfer.config import ConfigError, keywords, validate_config
+from prunetransfer.config.docs import page
 from prunetransfer.config.validation import load_schema
 from prunetransfer.curvature.seeds import CURVATURES
 from prunetransfer.datasets.kinds.torchvision import SPLITS_OF, VARIANTS
