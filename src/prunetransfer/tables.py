@@ -68,7 +68,7 @@ ACCURACY = pa.schema(
         PRUNE_SOURCE,
         SPARSITY,
         _value("achieved_sparsity", pa.float64(), "fraction", "share of the prunable weights that are gone"),
-        _key("recovery", pa.string(), "what was done to the pruned backbone: `none`, `finetune`"),
+        _key("recovery", pa.string(), "what was done to the pruned backbone: `none`, or an entry of `recoveries`"),
         _key("tuned_on", pa.string(), "dataset that the recovery used; null if it used none", nullable=True),
         _key("target", pa.string(), "dataset whose test images were classified"),
         _value("role", pa.string(), "", "`source` if the target is prune_source or tuned_on, else `transfer`"),

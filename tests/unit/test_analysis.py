@@ -202,13 +202,24 @@ def test_the_summary_states_the_numbers_of_both_tables():
     assert "resnet magnitude transfer holds at every sparsity tried, up to 0.3" in lines
     assert "P1: does pruning alone keep accuracy? (mean retention at least 0.95)" in lines
     assert "resnet block transfer mixed +15.0 over 1 pair, 0 fell" in lines
+    assert "resnet transfer block: none 0, finetune 0" in lines
+
+
+def test_each_recovery_has_its_own_safe_sparsity():
+    rows = block({0.1: 0.99, 0.3: 0.6, 0.5: 0.99}, "transfer")
+    for sparsity, retention in {0.3: 0.96, 0.5: 0.94}.items():
+        rows.append(row("block", "glyphs", sparsity, retention, "digits", "digits", recovery="reconstruct+moments"))
+    accuracy = pd.DataFrame(rows)
+    text = summarise(accuracy, judge(accuracy, tolerance=0.05))
+    assert "resnet  transfer  block: none 0.1, reconstruct+moments 0.3" in text
+    assert "P2" not in text  # which is about fine-tuning alone
 
 
 def test_the_summary_leaves_out_what_was_not_done():
     accuracy = pd.DataFrame([row("magnitude", "glyphs", 0.1, 0.5)])
     text = summarise(accuracy, judge(accuracy, tolerance=0.05))
     assert "P1" in text
-    assert "P2" not in text
+    assert "P2" not in text and "recovery keep" not in text
     assert "counted once for every source" not in text
 
 

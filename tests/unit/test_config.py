@@ -155,6 +155,13 @@ def test_recovery_is_tried_at_all_sparsities_unless_told(schema, root):
     assert filled["recoveries"]["finetune"]["sparsities"] == [0.0, 0.3, 0.5]
 
 
+def test_a_chain_of_recoveries_names_entries(schema, root):
+    chained = {"none": {}, "broad": {"recovery": "reconstruct"}, "moments": {}, "broad+moments": {"sparsities": [0.5]}}
+    filled = validate_config(changed("recoveries", chained), schema, root)["recoveries"]
+    assert filled["broad"]["recovery"] == "reconstruct" and filled["moments"]["recovery"] == "moments"
+    assert filled["broad+moments"] == {"sparsities": [0.5], "backbones": ["net", "own"]}
+
+
 def test_no_recovery_is_the_default(schema, root):
     assert validate_config(changed("recoveries", ...), schema, root)["recoveries"] == {"none": {}}
 
@@ -237,7 +244,18 @@ WRONG = [
     (
         "recoveries/finetunes",
         {},
-        "recoveries.finetunes = {}: no such recovery; allowed are none, finetune. Did you mean 'finetune'?",
+        "recoveries.finetunes.recovery = 'finetunes': no such recovery; defined are finetune, moments, batchnorm, "
+        "reconstruct, compensate. Did you mean 'finetune'?",
+    ),
+    (
+        "recoveries/finetune+momentss",
+        {},
+        "recoveries.finetune+momentss = 'momentss': no such recovery; defined are finetune",
+    ),
+    (
+        "recoveries/finetune/backbones",
+        ["nett"],
+        "recoveries.finetune.backbones[0] = 'nett': no such backbone; defined are net, own. Did you mean 'net'?",
     ),
     (
         "recoveries/none",
@@ -616,8 +634,10 @@ def test_the_schema_is_a_json_schema_in_which_every_key_is_described(schema):
     def check(node: dict, at: str) -> None:
         for key, child in node.get("properties", {}).items():
             assert child["description"].endswith((".", "?")), f"{at}.{key}"
-            explained = {"default", "default_from", "default_of_model"} & child.keys()
-            assert explained or key in node.get("required", ()) or key in ("kind", "score", "finetune"), (
+            explained = {"default", "default_from", "default_of_model"} & child.keys() or key in node.get(
+                "required", ()
+            )
+            assert explained or key in ("kind", "score", "recovery"), (
                 f"{at}.{key} is neither required nor has a default"
             )
             check(child, f"{at}.{key}")
@@ -677,11 +697,13 @@ def test_curvature_that_draws_may_be_told_how_often(curvature, draws, schema, ro
 
 
 def test_each_recovery_takes_what_its_function_does(schema):
-    recoveries = load_schema(schema)["properties"]["recoveries"]["properties"]
-    assert sorted(recoveries.keys() - {"none"}) == modules(prunetransfer.recovery)
-    for name in recoveries.keys() - {"none"}:
+    recoveries = load_schema(schema)["$defs"]["recoveries"]
+    known = recoveries.keys() - {"none", "chain"}
+    assert sorted(known) == modules(prunetransfer.recovery)
+    for name in known:
         recover = importlib.import_module(f"prunetransfer.recovery.{name}").recover
-        assert recoveries[name]["properties"].keys() - {"sparsities"} == keyword_only(recover), name
+        settings = recoveries[name]["properties"].keys() - {"recovery", "sparsities", "backbones"}
+        assert settings == keyword_only(recover), name
 
 
 def test_a_recipe_is_what_pretraining_takes(schema):

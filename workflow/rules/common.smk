@@ -11,7 +11,7 @@ sys.path.insert(0, str(ROOT / "src"))
 from prunetransfer.config import ConfigError, validate_config
 from prunetransfer.datasets.downloads import DOWNLOADS, folder_of, origin
 from prunetransfer.digest import code_digest
-from prunetransfer.recovery import RESUMABLE
+from prunetransfer.recovery import RESUMABLE, UNLABELLED
 from prunetransfer.scores import SCORES
 
 try:
@@ -25,6 +25,7 @@ os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 WEIGHTS = Path("resources/weights")
 RESULTS = Path("results") / config["study"]
+RECOVERED = str(RESULTS / "recovered/{recovery}/{backbone}/{criterion}/seed{seed}/{sparsity}.safetensors")
 LOGS = RESULTS / "logs"
 COSTS = RESULTS / "costs"
 GPU = bool(list(Path("/dev").glob("nvidia[0-9]*"))) if config["gpu"] == "auto" else config["gpu"]
@@ -84,13 +85,13 @@ def criteria():
             yield from (f"{score}@{source}" for source in config["sources"])
 
 
-def recoveries(criterion):
+def recoveries(backbone, criterion):
     """Every recovery of a criterion: tuned on the criterion's own source, or on each where it is data-free."""
     _, source = split_name(criterion)
-    for recovery in config["recoveries"]:
+    for recovery, settings in config["recoveries"].items():
         if recovery == "none":
             yield recovery
-        else:
+        elif backbone in settings["backbones"]:
             yield from (f"{recovery}@{tuned_on}" for tuned_on in ([source] if source else config["sources"]))
 
 
@@ -145,10 +146,34 @@ def score_digest(wildcards):
     return code("compute_score", *([f"curvature.{curvature}"] if curvature else []), score=function)
 
 
+def links(recovery):
+    """`reconstruct+moments@digits` → (`reconstruct@digits`, `moments`); `moments@digits` → (None, `moments`)."""
+    name, source = split_name(recovery)
+    earlier, _, last = name.rpartition("+")
+    return f"{earlier}@{source}" if earlier else None, last
+
+
 def recovery_settings(wildcards):
-    """The recovery's own entry; at which sparsities it is tried is the study's affair."""
-    settings = config["recoveries"][split_name(wildcards.recovery)[0]]
-    return {key: value for key, value in settings.items() if key != "sparsities"}
+    """The entry of a chain's last link; where a recovery is tried is the study's affair."""
+    _, last = links(wildcards.recovery)
+    settings = config["recoveries"][last]
+    return {key: value for key, value in settings.items() if key not in ("sparsities", "backbones")}
+
+
+def recovery_files(wildcards):
+    """The source's train images; its head, where labels are read; what the links before the last have recovered."""
+    _, source = split_name(wildcards.recovery)
+    earlier, _ = links(wildcards.recovery)
+    files = {"train": images(source, wildcards.backbone, "train")}
+    if recovery_settings(wildcards)["recovery"] not in UNLABELLED:
+        files["head"] = head(source, wildcards.backbone)
+    if earlier:
+        files["earlier"] = RECOVERED.format(**dict(wildcards) | {"recovery": earlier})
+    return files
+
+
+def recovery_digest(wildcards):
+    return code("recover", f"recovery.{recovery_settings(wildcards)['recovery']}")
 
 
 def pruned_files(wildcards):

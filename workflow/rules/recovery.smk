@@ -1,15 +1,14 @@
 rule recover:
     input:
+        unpack(recovery_files),
         weights=WEIGHTS / "{backbone}.safetensors",
         mask=RESULTS / "masks/{backbone}/{criterion}/seed{seed}/{sparsity}.safetensors",
-        head=lambda wildcards: head(split_name(wildcards.recovery)[1], wildcards.backbone),
-        train=lambda wildcards: images(split_name(wildcards.recovery)[1], wildcards.backbone, "train"),
     output:
-        RESULTS / "recovered/{recovery}/{backbone}/{criterion}/seed{seed}/{sparsity}.safetensors",
+        RECOVERED,
     params:
         backbone=architecture,
         recovery=recovery_settings,
-        code=lambda wildcards: code("recover", f"recovery.{split_name(wildcards.recovery)[0]}"),
+        code=recovery_digest,
     log:
         LOGS / "recovered/{recovery}/{backbone}/{criterion}/seed{seed}/{sparsity}.log",
     benchmark:

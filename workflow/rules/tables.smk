@@ -7,7 +7,7 @@ EVALUATIONS = [
     RESULTS / f"evaluations/{backbone}/{criterion}/{recovery}/{target}/seed{seed}.parquet"
     for backbone in config["backbones"]
     for criterion in criteria()
-    for recovery in recoveries(criterion)
+    for recovery in recoveries(backbone, criterion)
     for target in config["targets"]
     for seed in config["seeds"]
 ]
@@ -23,8 +23,8 @@ TRAINED = [
     RESULTS / f"recovered/{recovery}/{backbone}/{criterion}/seed{seed}/{sparsity}.safetensors"
     for backbone in config["backbones"]
     for criterion in criteria()
-    for recovery in recoveries(criterion)
-    if split_name(recovery)[0] in RESUMABLE
+    for recovery in recoveries(backbone, criterion)
+    if config["recoveries"][links(recovery)[1]].get("recovery") in RESUMABLE
     for seed in config["seeds"]
     for sparsity in sparsities(recovery)
 ]

@@ -1,28 +1,36 @@
 """Recover a pruned backbone without changing its mask."""
 
 import importlib
+from dataclasses import replace
 
 from prunetransfer.artifacts import provenance, read_metadata, write_tensors
-from prunetransfer.backbones import load_backbone, load_mask
+from prunetransfer.backbones import load_backbone, load_mask, load_state
 from prunetransfer.datasets.splits import read_split
 from prunetransfer.devices import device_name, prepare_process
 from prunetransfer.heads import read_head
-from prunetransfer.recovery import RESUMABLE
+from prunetransfer.recovery import RESUMABLE, UNLABELLED
 from prunetransfer.saved_state import SavedState
 from prunetransfer.stage import stage
 
 with stage(snakemake):
-    name, seed = snakemake.wildcards.recovery.split("@")[0], int(snakemake.wildcards.seed)
+    settings, seed = dict(snakemake.params.recovery), int(snakemake.wildcards.seed)
+    name = settings.pop("recovery")
     device = prepare_process(snakemake.threads, seed)
     dense, backbone = (load_backbone(snakemake.params.backbone, snakemake.input.weights, device) for _ in range(2))
     mask = load_mask(snakemake.input.mask, device)
+    if earlier := snakemake.input.get("earlier"):
+        load_state(backbone, earlier)
     backbone.prune(mask)
     recovery = importlib.import_module(f"prunetransfer.recovery.{name}")
-    head, train = read_head(snakemake.input.head, device), read_split(snakemake.input.train)
+    train = read_split(snakemake.input.train)
+    if name in UNLABELLED:
+        head, train = None, replace(train, labels=None)
+    else:
+        head = read_head(snakemake.input.head, device)
     made_with = {**snakemake.params, "device": device_name(device)}
     saved = SavedState(snakemake.output[0], made_with, snakemake.input)
     resumable = {"saved": saved} if name in RESUMABLE else {}
-    curve = recovery.recover(backbone, dense, mask, head, train, seed, **resumable, **snakemake.params.recovery)
+    curve = recovery.recover(backbone, dense, mask, head, train, seed, **resumable, **settings)
     tensors = {key: tensor.cpu().numpy() for key, tensor in backbone.network.state_dict().items()}
     grid = {key: read_metadata(snakemake.input.mask)[key] for key in ("sparsity", "achieved_sparsity")}
     record = {"job": dict(snakemake.wildcards), "curve": curve}

@@ -8,16 +8,18 @@ from typing import Any
 import pandas as pd
 
 from prunetransfer.analysis.retention import ROLES, mean_retention, shown_readout, with_sources
+from prunetransfer.analysis.verdicts import safe_sparsities
 
 
 def summarise(accuracy: pd.DataFrame, verdicts: pd.DataFrame) -> str:
-    """Mean retention by backbone, role, score, recovery and sparsity; then the verdicts on P1 and P2, a line each.
+    """Mean retention by backbone, role, score, recovery and sparsity; the verdicts on P1 and P2; what recoveries gain.
 
     accuracy and verdicts: tables of the schemas ACCURACY and VERDICTS. The numbers are those of the figures and of
     `judge`; no line says more than they do.
     """
     frame, verdicts = with_sources(shown_readout(accuracy)), shown_readout(verdicts)
     parts = [_heading(frame), *_retention(frame), _kept(verdicts, frame["sparsity"]), _changed(verdicts)]
+    parts.append(_recovered(frame, verdicts["tolerance"].max()))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -64,6 +66,21 @@ def _kept(verdicts: pd.DataFrame, sparsities: pd.Series) -> str:
         lines.append(f"  {name}  {row.role:<9} {row.verdict:<9} {found}")
     bound = f"mean retention at least {1 - rows['tolerance'].max():g}"
     return "\n".join([f"P1: does pruning alone keep accuracy? ({bound})", *lines]) if lines else ""
+
+
+def _recovered(frame: pd.DataFrame, tolerance: float) -> str:
+    """The safe sparsity of every recovery: a line a backbone, role and score."""
+    recoveries = [name for name in frame["recovery"].unique() if name != "none"]
+    if not recoveries:
+        return ""
+    safe = safe_sparsities(frame, tolerance)
+    lines = []
+    for (backbone, role, score), rows in safe.groupby(["backbone", "role", "score"]):
+        found = rows.set_index("recovery")["safe_sparsity"]
+        told = (f"{name} {found[name]:g}" for name in ["none", *sorted(recoveries)] if name in found)
+        lines.append(f"  {backbone}  {role:<9} {score}: {', '.join(told)}")
+    title = f"Up to which sparsity, of those tried with it, does each recovery keep {1 - tolerance:g}? (0: at none)"
+    return "\n".join([title, *lines])
 
 
 def _changed(verdicts: pd.DataFrame) -> str:

@@ -40,15 +40,34 @@ def judge(accuracy: pd.DataFrame, tolerance: float) -> pd.DataFrame:
 
 def _keeps(measured: pd.DataFrame, tolerance: float) -> dict[str, object]:
     """P1: `holds` if accuracy is kept at every sparsity tried, `partly` if only up to one of them, else `fails`."""
-    means = mean_retention(measured, by=["sparsity"]).sort_values("sparsity")
-    kept = (means["retention"] >= 1 - tolerance - ROUNDING).cummin()
+    kept = _kept(measured, tolerance)
     verdict = "holds" if kept.all() else "partly" if kept.any() else "fails"
     return {
         "verdict": verdict,
         "cases": len(measured.drop_duplicates(["source", "target", "seed"])),
         "tolerance": tolerance,
-        "safe_sparsity": means["sparsity"][kept].max() if kept.any() else 0.0,
+        "safe_sparsity": _safe(kept),
     }
+
+
+def safe_sparsities(frame: pd.DataFrame, tolerance: float) -> pd.DataFrame:
+    """Columns backbone, role, score, recovery, safe_sparsity, as in P1, but of each recovery where it was tried.
+
+    frame: what `with_sources` returns; tolerance: as for `judge`.
+    """
+    names = ["backbone", "role", "score", "recovery"]
+    rows = [(*key, _safe(_kept(group, tolerance))) for key, group in frame.groupby(names)]
+    return pd.DataFrame(rows, columns=[*names, "safe_sparsity"])
+
+
+def _kept(measured: pd.DataFrame, tolerance: float) -> pd.Series:
+    """Sparsity → whether mean retention is at least 1 - τ there and at all below, ascending."""
+    means = mean_retention(measured, by=["sparsity"]).set_index("sparsity")["retention"].sort_index()
+    return (means >= 1 - tolerance - ROUNDING).cummin()
+
+
+def _safe(kept: pd.Series) -> float:
+    return kept.index[kept].max() if kept.any() else 0.0
 
 
 def _transfer_pairs(untuned: pd.DataFrame, tuned: pd.DataFrame) -> pd.DataFrame:

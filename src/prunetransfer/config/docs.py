@@ -37,7 +37,7 @@ def page(schema: Mapping[str, Any]) -> str:
         if isinstance(node["additionalProperties"], dict):
             shared = node["additionalProperties"]["properties"]
             for name, definition in schema["$defs"].get(key, {}).items():
-                own = {k: child for k, child in definition["properties"].items() if k not in shared}
+                own = {k: child for k, child in definition.get("properties", {}).items() if k not in shared}
                 parts.append(f"### {key}: {name}\n\n{definition['description']}{'' if own else ' No further keys.'}\n")
                 parts += [_table(definition | {"properties": own}, f"{key}.<name>")] if own else []
     return "\n".join(parts)

@@ -110,7 +110,8 @@ def uniqueItems(study: Study, validator, rule: bool, value: list, node: dict) ->
 @keyword(object)
 def among(study: Study, validator, rule: str, value: Any, node: dict) -> Errors:
     kinds = [name for name in study.schema["$defs"]["datasets"] if name != "view"]
-    registered = {"$kinds": kinds, "$scores": SCORES}
+    recoveries = [name for name in study.schema["$defs"]["recoveries"] if name not in ("none", "chain")]
+    registered = {"$kinds": kinds, "$scores": SCORES, "$recoveries": recoveries}
     names = registered.get(rule) or dig(study.config, rule)
     if isinstance(names, dict | list) and validator.is_type(value, node["type"]) and value not in list(names):
         yield ValidationError(no_such(node["title"], value, names))
@@ -144,6 +145,15 @@ def views(study: Study, validator, rule: bool, value: dict, node: dict) -> Error
         if base == name:
             message = f"a view of itself: {' → '.join([*chain, name])}"
             yield ValidationError(message, path=[name, "view_of"], instance=chain[1] if chain[1:] else name)
+
+
+@keyword(dict)
+def links(study: Study, validator, rule: bool, value: dict, node: dict) -> Errors:
+    known = [name for name in value if name != "none" and "+" not in name]
+    for name in value:
+        for link in name.split("+"):
+            if "+" in name and link not in known:
+                yield ValidationError(no_such("recovery", link, known), path=[name], instance=link)
 
 
 @keyword(str)

@@ -92,18 +92,19 @@ def _plain(value: Any, at: tuple, parents: tuple, problems: list[str]) -> Any:
 
 
 def _specialised(schema: dict, config: Any) -> dict:
-    """`schema` for this very config: each dataset follows the definition of its kind, each score of its curvature.
+    """`schema` for this very config: each dataset follows the definition of its kind, and so on.
 
-    A score entry that names no function is given its own name, in `config`. What names nothing that is known keeps the
-    general rule, which says so.
+    A score or a recovery that names no function is given its own name, in `config`. What names nothing that is known
+    keeps the general rule, which says so.
     """
     properties = dict(schema["properties"])
-    for section, choose in (("datasets", _kind), ("scores", _curvature)):
+    for section, choose in (("datasets", _kind), ("scores", _curvature), ("recoveries", _recovery)):
         entries = dig(config, section)
         if isinstance(entries, dict):
             choices = {name: schema["$defs"][section].get(choose(entries, name)) for name in entries}
             known = {name: definition for name, definition in choices.items() if definition}
-            properties[section] = properties[section] | {"properties": known}
+            general = properties[section].get("properties", {})
+            properties[section] = properties[section] | {"properties": general | known}
     return schema | {"properties": properties}
 
 
@@ -122,12 +123,20 @@ def _resolved(datasets: dict, name: str) -> dict:
 
 
 def _curvature(scores: dict, name: str) -> str | None:
-    if scores[name] is None:
-        scores[name] = {}
-    if not isinstance(scores[name], dict):
-        return None
-    score = SCORES.get(str(scores[name].setdefault("score", name)))
+    score = SCORES.get(_function(scores, name, "score"))
     return score and (score.curvature or "none")
+
+
+def _recovery(recoveries: dict, name: str) -> str:
+    if "+" in name:
+        return "chain"
+    return "none" if name == "none" else _function(recoveries, name, "recovery")
+
+
+def _function(entries: dict, name: str, key: str) -> str:
+    if entries[name] is None:
+        entries[name] = {}
+    return str(entries[name].setdefault(key, name)) if isinstance(entries[name], dict) else ""
 
 
 def _filled(value: Any, node: Mapping[str, Any], config: dict) -> Any:
@@ -135,7 +144,7 @@ def _filled(value: Any, node: Mapping[str, Any], config: dict) -> Any:
     if "object" in types(node) and not isinstance(value, int):
         known, others = node.get("properties", {}), node.get("additionalProperties") or {}
         given = {key: child["default"] for key, child in known.items() if "default" in child}
-        given |= {key: config[child["default_from"]] for key, child in known.items() if "default_from" in child}
+        given |= {key: list(config[child["default_from"]]) for key, child in known.items() if "default_from" in child}
         given |= value or {}
         ordered = [key for key in known if key in given] + [key for key in given if key not in known]
         return {key: _filled(given[key], known.get(key, others), config) for key in ordered}

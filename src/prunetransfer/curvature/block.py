@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -84,15 +84,22 @@ def inverse_diagonals(
     Source: WoodFisher (Singh & Alistarh 2020), without its sequential rank-1 updates.
     """
     parts: dict[float, dict[str, list[Tensor]]] = {damping: {name: [] for name in weights} for damping in dampings}
-    for group in groups({name: weight.numel() for name, weight in weights.items()}, block_size, budget):
-        layers = {name: LayerBlocks(part, block_size, relative) for name, part in group.items()}
-        _accumulate(gradients(group), layers, weights)
-        for name in layers:
-            _append(parts, name, layers[name], images)
+    for name, blocks in layer_blocks(gradients, weights, block_size, relative, budget):
+        _append(parts, name, blocks, images)
     return {
         damping: {name: torch.cat(found).view_as(weights[name]) for name, found in layers.items()}
         for damping, layers in parts.items()
     }
+
+
+def layer_blocks(
+    gradients: Gradients, weights: Mapping[str, Tensor], block_size: int, relative: bool, budget: int
+) -> Iterator[tuple[str, LayerBlocks]]:
+    """All blocks of all weights, of a layer together or, where the budget divides it, part by part in order."""
+    for group in groups({name: weight.numel() for name, weight in weights.items()}, block_size, budget):
+        layers = {name: LayerBlocks(part, block_size, relative) for name, part in group.items()}
+        _accumulate(gradients(group), layers, weights)
+        yield from layers.items()
 
 
 def groups(sizes: Mapping[str, int], block_size: int, budget: int) -> list[dict[str, slice]]:

@@ -65,6 +65,29 @@ class LayerBlocks:
                 raise NotPositiveDefinite(f"F + λI is not positive definite; raise damping ({damping})")
         return torch.cat(diagonals).flatten()[: self.weights.stop - self.weights.start].float()
 
+    def taken_over(self, images: int, damping: float, dense: Tensor, keep: Tensor) -> Tensor:
+        """What the kept weights K take over from the pruned ones P: H_KK⁻¹ H_KP w_P, 0 on P; H = F_b + λI.
+
+        dense, keep: all weights w of the layer and whether each is kept, flat; returns float32, of these blocks alone.
+        Raises NotPositiveDefinite. The factorisation is float64.
+        """
+        length = self.weights.stop - self.weights.start
+        w, k = (
+            F.pad(x[self.weights].double(), (0, -length % self.block_size)).view(-1, self.block_size, 1)
+            for x in (dense, keep)
+        )
+        at_once = BLOCKS_AT_ONCE[w.device.type]
+        sources = torch.cat(self.rows, 1) if self.products is None else self.products
+        found = []
+        for some, w_b, k_b in zip(sources.split(at_once), w.split(at_once), k.split(at_once), strict=True):
+            products = (some.double().mT @ some.double() if self.products is None else some.double()) / images
+            # On P the system is the identity, so that all blocks are solved together; λI has no part in H_KP.
+            system = products * (k_b * k_b.mT) + torch.diag_embed((damping * k_b + (1 - k_b))[:, :, 0])
+            found.append(torch.cholesky_solve(k_b * (products @ ((1 - k_b) * w_b)), _cholesky(system)))
+            if not found[-1].isfinite().all():
+                raise NotPositiveDefinite(f"F + λI is not positive definite; raise damping ({damping})")
+        return torch.cat(found).flatten()[:length].float()
+
     @staticmethod
     def _from_products(products: Tensor, images: int, damping: float) -> Tensor:
         """With F_b + λI = LLᵀ, the column sums of squares of L⁻¹; NaN where there is no such L."""

@@ -68,6 +68,10 @@ class ProductUse(Use):
     def shaped(self, products: Tensor) -> Tensor:
         """Products bᵀa [n, groups, o, c] in the weight's shape: [n, *shape]."""
 
+    @abstractmethod
+    def matrices(self, weight: Tensor) -> Tensor:
+        """The other way round: what has the weight's shape as [groups, o, c]."""
+
     def gradients(self, a: Tensor, b: Tensor) -> Tensor:
         a, b = self.factors(a, b)
         return self.shaped(b.mT @ a)
@@ -90,6 +94,9 @@ class Linear(ProductUse):
 
     def shaped(self, products: Tensor) -> Tensor:
         return products[:, 0]
+
+    def matrices(self, weight: Tensor) -> Tensor:
+        return weight[None]
 
 
 @dataclass(eq=False)
@@ -146,6 +153,11 @@ class Convolution(ProductUse):
         if self.groups == 1:
             return products[:, 0].unflatten(-1, (*self.kernel, -1)).movedim(-1, 2)
         return products.flatten(1, 2).unflatten(-1, (-1, *self.kernel))
+
+    def matrices(self, weight: Tensor) -> Tensor:
+        if self.groups == 1:
+            return weight.movedim(1, -1).flatten(1)[None]
+        return weight.flatten(1).unflatten(0, (self.groups, -1))
 
 
 class DepthwiseConvolution(Convolution):

@@ -47,7 +47,7 @@ LOOKS = {"magnitude": ("#0072B2", "o"), "diagonal": ("#D55E00", "s"), "block": (
 COLOURS = ("#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
 MARKERS = ("D", "v", "P", "X", "*")
 MARKER_SIZES = 7.0, 4.0  # points, of the first score and the last
-DASHES = ("-", "--", ":", "-.")
+DASHES = ("-", "--", ":", "-.", (0, (3, 1, 1, 1, 1, 1)), (0, (8, 3)))
 
 
 def score_looks(scores: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -65,7 +65,7 @@ def score_looks(scores: Iterable[str]) -> dict[str, dict[str, Any]]:
     }
 
 
-def recovery_dashes(recoveries: Iterable[str]) -> dict[str, str]:
+def recovery_dashes(recoveries: Iterable[str]) -> dict[str, Any]:
     """Line style of each recovery: solid for `none`, then the others alphabetically."""
     others = sorted(set(recoveries) - {"none"})
     return {recovery: DASHES[i % len(DASHES)] for i, recovery in enumerate(["none", *others])}

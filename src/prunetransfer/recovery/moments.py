@@ -1,0 +1,91 @@
+"""Give every output channel of the pruned layers the mean and the variance that it has in the dense backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from prunetransfer.backbones import Backbone
+from prunetransfer.curvature.layers import Convolution, Use
+from prunetransfer.datasets.splits import Split, uniform_subset
+from prunetransfer.lockstep import Layer, run, walk
+from prunetransfer.recovery.batchnorm import batchnorms
+
+# A channel whose deviation is below this share of the dense one is dead: what is left of it is not blown up.
+DEAD = 1e-3
+
+
+def recover(
+    backbone: Backbone,
+    dense: Backbone,
+    mask: Mapping[str, Tensor],
+    head: None,
+    train: Split,
+    seed: int,
+    *,
+    samples: int,
+) -> None:
+    """Match the moments on `samples` images of `train`, drawn with `seed`, layer by layer in forward order.
+
+    Over images and positions a channel has mean μ and deviation σ, in the dense backbone (d) and in the pruned one as
+    it is by then (p). Where a batchnorm reads the layer's output, its statistics μ_r and σ_r² (ε included) become
+    σ_r'² = σ_r² σ_p²/σ_d² and μ_r' = μ_p − (μ_d − μ_r) σ_r'/σ_r; else the rows of the weight are scaled by σ_d/σ_p and
+    the bias b becomes μ_d − (μ_p − b) σ_d/σ_p. A layer without either cannot shift its channels: its rows are scaled
+    so that the mean square is the dense one. REPAIR (Jordan et al. 2023, arXiv 2211.08403) does this to merged models.
+    """
+    images = train.images[uniform_subset(train.images, samples, seed)]
+    norms = norms_of(backbone, images[:1])
+
+    def match(layer: Layer) -> None:
+        mean_p, var_p = _moments(layer.use, layer.forward())
+        mean_d, var_d = _moments(layer.use, layer.expected)
+        gain = _gain(var_d, var_p)
+        if layer.name in norms:
+            norm = norms[layer.name]
+            mean, variance, epsilon = norm.running_mean, norm.running_var, norm.eps
+            old = (variance + epsilon).sqrt()
+            variance.copy_((old.square() / gain.square() - epsilon).clamp(min=0))
+            mean.copy_(mean_p - (mean_d - mean) * (variance + epsilon).sqrt() / old)
+            return
+        weight, bias = layer.use.weight, layer.use.bias
+        if bias is None:
+            gain = _gain(var_d + mean_d.square(), var_p + mean_p.square())
+        else:
+            bias.copy_(mean_d - (mean_p - bias) * gain)
+        weight.mul_(gain.view(-1, *[1] * (weight.dim() - 1)))
+
+    walk(dense, backbone, images, match)
+
+
+def _moments(use: Use, output: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and variance [o] of each output channel."""
+    channel = 1 if isinstance(use, Convolution) else -1
+    variance, mean = torch.var_mean(output.movedim(channel, -1).flatten(0, -2), 0, correction=0)
+    return mean, variance
+
+
+def _gain(wanted: Tensor, found: Tensor) -> Tensor:
+    """√(wanted / found), 1 for what is dead."""
+    return torch.where(found > DEAD**2 * wanted, wanted / found, 1).sqrt()
+
+
+@torch.no_grad()
+def norms_of(backbone: Backbone, images: Tensor) -> dict[str, _BatchNorm]:
+    """Name → the batchnorm that reads what the layer writes, as seen on a few images."""
+    written, found = [], {}
+
+    def remember(name: str, use: Use, forward: Callable[[], Tensor]) -> Tensor:
+        written.append((name, forward()))
+        return written[-1][1]
+
+    def look(norm: _BatchNorm, inputs: tuple[Tensor, ...]) -> None:
+        found.update({name: norm for name, output in written if output is inputs[0]})
+
+    hooks = [norm.register_forward_pre_hook(look) for norm in batchnorms(backbone)]
+    run(backbone, images, remember)
+    for hook in hooks:
+        hook.remove()
+    return found

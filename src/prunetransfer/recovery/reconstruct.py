@@ -1,0 +1,99 @@
+"""Re-solve the kept weights of each layer so that it writes what the dense layer writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from prunetransfer.backbones import Backbone
+from prunetransfer.curvature.layers import ProductUse, parts
+from prunetransfer.datasets.splits import Split, uniform_subset
+from prunetransfer.devices import spare_memory
+from prunetransfer.lockstep import Layer, walk
+
+# Systems that are solved together: those of a CPU stay in a cache.
+SYSTEMS_BYTES = {"cpu": 2**25, "cuda": 2**32}
+
+
+def recover(
+    backbone: Backbone,
+    dense: Backbone,
+    mask: Mapping[str, Tensor],
+    head: None,
+    train: Split,
+    seed: int,
+    *,
+    samples: int,
+    positions: int,
+    ridge: float,
+) -> None:
+    """Least squares on `samples` images of `train`, drawn with `seed`, layer by layer in forward order.
+
+    With a_t the input of the pruned layer at position t of an image, as the layers before it are by then, and y_t what
+    the dense layer writes there in the dense backbone, each row w of the weight minimises Σ_t (w·a_t + b − y_t)² +
+    λ ‖w − w_0‖² over its kept weights; w_0 is the row before, λ is `ridge` times the mean of Σ_t a_tj² over the inputs
+    j. An input that is always zero, for want of what would feed it, leaves its weights as they are. The objective of
+    AdaPrune (Hubara et al. 2021, arXiv 2102.08124) and SparseGPT (Frantar & Alistarh 2023), here for a given mask.
+    """
+    images = train.images[uniform_subset(train.images, samples, seed)]
+    budget, generator = spare_memory(backbone.device), torch.Generator().manual_seed(seed)
+
+    def fit(layer: Layer) -> None:
+        use = layer.use
+        gram, missing = products(use, layer.expected, positions, generator)
+        penalty = ridge * gram.diagonal(dim1=-2, dim2=-1).mean(-1)
+        change = solve(gram, missing, use.matrices(mask[layer.name]), penalty, budget)
+        use.weight.add_(use.shaped(change[None])[0].to(use.weight.dtype))
+
+    walk(dense, backbone, images, fit)
+
+
+def products(use: ProductUse, expected: Tensor, most: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Σ_t a_t a_tᵀ [groups, c, c] and Σ_t r_t a_tᵀ [groups, o, c], r_t what the layer lacks of `expected`; float64.
+
+    t runs over at most `most` positions of an image, drawn anew for every few images.
+    """
+    weight, bias = use.matrices(use.weight), 0 if use.bias is None else use.bias.view(use.groups, 1, -1)
+    groups, o, c = weight.shape
+    gram, missing = (weight.new_zeros(groups, rows, c, dtype=torch.float64) for rows in (c, o))
+    inputs, outputs = (x.unflatten(0, (len(x), 1)) for x in (use.input, expected))
+    positions = expected[0].numel() // (groups * o)
+    for part in parts(len(inputs), groups * positions * c, weight.device):
+        chosen = torch.randperm(positions, generator=generator)[:most].to(weight.device)
+        a, y = (x[:, :, chosen].movedim(0, 1).flatten(1, 2) for x in use.factors(inputs[part], outputs[part]))
+        gram += a.mT @ a
+        missing += (y - bias - a @ weight.mT).mT @ a
+    return gram, missing
+
+
+def solve(gram: Tensor, missing: Tensor, keep: Tensor, penalty: Tensor, budget: int) -> Tensor:
+    """δ [groups, o, c], for each row with its kept set K: δ_K = (G_KK + λI)⁻¹ m_K, else 0.
+
+    gram: G [groups, c, c]; missing: m [groups, o, c]; keep: bool, shaped like it; penalty: λ [groups]. The rows of
+    all groups are ordered by how many weights they keep and solved by Cholesky, as many together as fit into
+    `budget` bytes; the systems of a batch are filled up with the identity.
+    """
+    groups, o, c = missing.shape
+    found, missing, keep = torch.zeros_like(missing).view(-1, c), missing.reshape(-1, c), keep.reshape(-1, c)
+    group = torch.arange(groups, device=gram.device).repeat_interleave(o)
+    counts = keep.sum(1)
+    order = counts.argsort(descending=True)
+    order = order[: int((counts > 0).sum())]
+    kept_first = (~keep).to(torch.uint8).argsort(dim=1, stable=True)
+    while len(order):
+        size = int(counts[order[0]])
+        at_once = max(1, min(SYSTEMS_BYTES[gram.device.type], budget) // (8 * size * size))
+        rows, order = order[:at_once], order[at_once:]
+        which = kept_first[rows, :size]
+        real = (torch.arange(size, device=gram.device) < counts[rows, None]).to(gram.dtype)
+        matrices = gram[group[rows, None, None], which[:, :, None], which[:, None, :]]
+        matrices *= real[:, :, None] * real[:, None, :]
+        # A dead input has neither products nor, where all inputs are dead, a penalty.
+        damped = torch.where(real > 0, penalty[group[rows], None], 1).clamp(min=torch.finfo(gram.dtype).tiny)
+        matrices.diagonal(dim1=-2, dim2=-1).add_(damped)
+        factor = torch.linalg.cholesky(matrices)
+        wanted = (missing[rows[:, None], which] * real)[:, :, None]
+        found[rows[:, None], which] = torch.cholesky_solve(wanted, factor)[:, :, 0] * real
+    return found.view(groups, o, c)

@@ -1,0 +1,226 @@
+"""Recoveries without training, against slow float64 references of themselves."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from unit.networks import BACKBONES, backbone_of, head_of, images_of, state_of
+
+from prunetransfer.backbones import Backbone
+from prunetransfer.lockstep import Layer, walk
+from prunetransfer.recovery import UNLABELLED, batchnorm, compensate, moments, reconstruct
+
+IMAGES = replace(images_of(24), labels=None)
+ALL = 24
+SETTINGS = {
+    "batchnorm": {"samples": ALL},
+    "moments": {"samples": ALL},
+    "reconstruct": {"samples": ALL, "positions": 1000, "ridge": 1e-3},
+    "compensate": {"samples": 9, "sampling": "balanced", "loss": "squared", "block_size": 8, "damping": 1e-2},
+}
+MODULES = {"batchnorm": batchnorm, "moments": moments, "reconstruct": reconstruct, "compensate": compensate}
+APPLIES = [(name, kind) for name in MODULES for kind in BACKBONES if (name, kind) != ("batchnorm", "vit")]
+
+
+class Mixed(nn.Module):
+    """Grouped, depthwise and strided convolutions, batchnorm, a dead channel's readers, and no bias at the end."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, stride=2, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(8)
+        self.depthwise = nn.Conv2d(8, 8, 3, padding=1, groups=8)
+        self.grouped = nn.Conv2d(8, 12, (3, 1), groups=2, dilation=(1, 2), bias=False)
+        self.last = nn.Linear(12, 5, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = torch.relu(self.norm(self.stem(x)))
+        return self.last(torch.relu(self.grouped(torch.relu(self.depthwise(x)))).mean((2, 3)))
+
+
+def mixed() -> Backbone:
+    torch.manual_seed(0)
+    network = Mixed()
+    nn.init.uniform_(network.norm.running_var, 0.5, 2.0)
+    nn.init.normal_(network.norm.running_mean)
+    return Backbone(network, [0.5] * 3, [0.25] * 3).eval()
+
+
+def case(kind: str) -> tuple[Backbone, Backbone, dict[str, Tensor]]:
+    """A pruned backbone, the dense one, and the mask: about half of each layer, and one whole output channel."""
+    dense = (mixed() if kind == "mixed" else backbone_of(kind)).double()
+    generator = torch.Generator().manual_seed(0)
+    mask = {name: torch.rand(w.shape, generator=generator) < 0.5 for name, w in dense.prunable().items()}
+    for keep in list(mask.values())[:-1]:
+        keep[1] = False
+    pruned = copy.deepcopy(dense)
+    pruned.prune(mask)
+    return pruned, dense, mask
+
+
+def recovered(name: str, kind: str) -> tuple[Backbone, Backbone, dict[str, Tensor]]:
+    pruned, dense, mask = case(kind)
+    head = None if name in UNLABELLED else head_of(dense)
+    train = IMAGES if name in UNLABELLED else images_of(24)
+    MODULES[name].recover(pruned, dense, mask, head, train, 0, **SETTINGS[name])
+    return pruned, dense, mask
+
+
+def outputs_of(dense: Backbone, pruned: Backbone) -> dict[str, tuple[Tensor, Tensor, bool]]:
+    """Name → outputs of the dense layer and of the pruned one, channels last, and whether the layer has a bias."""
+    found = {}
+
+    def note(layer: Layer) -> None:
+        channel = 1 if layer.use.weight.dim() > 2 else -1
+        both = (x.movedim(channel, -1).flatten(0, -2).clone() for x in (layer.expected, layer.forward()))
+        found[layer.name] = (*both, layer.use.bias is not None)
+
+    walk(dense, pruned, IMAGES.images, note)
+    return found
+
+
+@pytest.mark.parametrize(("name", "kind"), APPLIES)
+def test_pruned_weights_stay_zero_and_kept_ones_finite(name, kind):
+    pruned, _, mask = recovered(name, kind)
+    for layer, weight in pruned.prunable().items():
+        assert (weight[~mask[layer]] == 0).all(), layer
+    assert all(tensor.isfinite().all() for tensor in pruned.network.state_dict().values())
+
+
+@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("kind", BACKBONES)
+def test_nothing_is_recovered_where_nothing_is_pruned(name, kind):
+    if name == "batchnorm":
+        pytest.skip("it does not ask what the dense backbone had")
+    dense = backbone_of(kind).double()
+    same, before = copy.deepcopy(dense), state_of(dense)
+    mask = {layer: torch.ones_like(w, dtype=torch.bool) for layer, w in dense.prunable().items()}
+    head = None if name in UNLABELLED else head_of(dense)
+    MODULES[name].recover(same, dense, mask, head, images_of(24), 0, **SETTINGS[name])
+    for key, tensor in state_of(same).items():
+        torch.testing.assert_close(tensor, before[key], rtol=1e-8, atol=1e-10)
+
+
+@pytest.mark.parametrize("kind", ["conv", "vit", "mixed"])
+def test_moments_are_those_of_the_dense_backbone(kind):
+    pruned, dense, _ = recovered("moments", kind)
+    norms = moments.norms_of(pruned, IMAGES.images[:1])
+    expected_norms = moments.norms_of(dense, IMAGES.images[:1])
+    for name, (wanted, found, biased) in outputs_of(dense, pruned).items():
+        alive = found.std(0) > 0
+        assert alive.sum() >= len(alive) - 2, name
+        if name in norms:
+            wanted, found = (
+                (x - norm.running_mean) / (norm.running_var + norm.eps).sqrt()
+                for x, norm in ((wanted, expected_norms[name]), (found, norms[name]))
+            )
+        elif not biased:
+            wanted, found = (x.square().mean(0)[alive] for x in (wanted, found))
+            torch.testing.assert_close(found, wanted)
+            continue
+        torch.testing.assert_close(found.mean(0), wanted.mean(0), rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(found.std(0)[alive], wanted.std(0)[alive])
+
+
+def test_batchnorm_statistics_are_those_of_what_it_reads():
+    pruned, _, _ = recovered("batchnorm", "mixed")
+    pixels = (IMAGES.images.permute(0, 3, 1, 2).double() / 255 - 0.5) / 0.25
+    read = pruned.network.stem(pixels).movedim(1, -1).flatten(0, -2)
+    torch.testing.assert_close(pruned.network.norm.running_mean, read.mean(0))
+    torch.testing.assert_close(pruned.network.norm.running_var, read.var(0))
+    assert not pruned.network.norm.training and pruned.network.norm.momentum == 0.1
+
+
+def test_a_backbone_without_batchnorm_is_refused():
+    with pytest.raises(ValueError, match="no batch normalisation"):
+        recovered("batchnorm", "vit")
+
+
+@pytest.mark.parametrize("kind", ["conv", "vit", "mixed"])
+def test_reconstructed_rows_solve_their_own_least_squares(kind):
+    """At the minimum the slope by each kept weight is zero: Σ_t (w·a_t + b − y_t) a_t + λ (w − w_0) = 0."""
+    pruned, dense, mask = case(kind)
+    before = {name: w.detach().clone() for name, w in pruned.prunable().items()}
+    reconstruct.recover(pruned, dense, mask, None, IMAGES, 0, **SETTINGS["reconstruct"])
+    checked = []
+
+    def look(layer: Layer) -> None:
+        use, start = layer.use, before[layer.name]
+        weight = use.weight.detach().clone().requires_grad_()
+        options = {k: getattr(use, k) for k in ("stride", "dilation", "groups") if hasattr(use, k)}
+        with torch.enable_grad():
+            if weight.dim() == 2:
+                written = F.linear(use.input, weight, use.bias)
+                squares = use.input.square().flatten(0, -2).sum(0).mean().expand(1)
+            else:
+                padding = tuple(first for first, _ in use.padding)
+                written = F.conv2d(use.input, weight, use.bias, padding=padding, **options)
+                patches = F.unfold(use.input, weight.shape[2:], options["dilation"], padding, options["stride"])
+                squares = patches.square().sum((0, 2)).view(use.groups, -1).mean(1)
+            fit = 0.5 * (written - layer.expected).square().sum()
+            (slope,) = torch.autograd.grad(fit, weight)
+        penalty = 1e-3 * squares.repeat_interleave(len(weight) // len(squares))
+        slope = slope + penalty.view(-1, *[1] * (weight.dim() - 1)) * (weight - start)
+        assert slope[mask[layer.name]].abs().max() < 1e-6 * squares.max(), layer.name
+        assert not torch.equal(use.weight, start), layer.name
+        checked.append(layer.name)
+
+    walk(dense, pruned, IMAGES.images, look)
+    assert checked == list(dense.prunable())
+
+
+def test_systems_are_solved_alike_whatever_the_budget():
+    torch.manual_seed(0)
+    a = torch.randn(2, 40, 7, dtype=torch.float64)
+    a[0, :, 3] = 0  # a dead input
+    gram, missing = a.mT @ a, torch.randn(2, 5, 40, dtype=torch.float64) @ a
+    keep = torch.rand(2, 5, 7) < 0.6
+    keep[1, 2] = False
+    penalty = torch.tensor([0.1, 0.2], dtype=torch.float64)
+    found = [reconstruct.solve(gram, missing, keep, penalty, budget) for budget in (1, 2**30)]
+    torch.testing.assert_close(*found)
+    for g, row in [(g, row) for g in range(2) for row in range(5)]:
+        k = keep[g, row]
+        system = gram[g][k][:, k] + penalty[g] * torch.eye(int(k.sum()))
+        torch.testing.assert_close(found[0][g, row, k], torch.linalg.solve(system, missing[g, row, k]))
+        assert (found[0][g, row, ~k] == 0).all()
+
+
+@pytest.mark.parametrize("block_size", [8, 64])  # 9 images: products, and rows
+def test_kept_weights_take_over_by_the_joint_update(block_size):
+    pruned, dense, mask = case("conv")
+    head, images, settings = head_of(dense), images_of(9), SETTINGS["compensate"] | {"block_size": block_size}
+    before = {name: w.detach().clone() for name, w in pruned.prunable().items()}
+    compensate.recover(pruned, dense, mask, head, images, 0, **settings)
+    for name, weight in dense.prunable().items():
+        rows = []
+        for image, label in zip(images.images, images.labels, strict=True):
+            targets = F.one_hot(label, 3).double()
+            loss = 0.5 * (head(dense(image[None])) - targets).square().sum()
+            rows.append(torch.autograd.grad(loss, weight)[0].flatten())
+        g, w, k = torch.stack(rows), weight.detach().flatten(), mask[name].flatten()
+        expected = before[name].flatten().clone()
+        for start in range(0, len(w), block_size):
+            b = slice(start, start + block_size)
+            h = g[:, b].T @ g[:, b] / len(g) + 1e-2 * torch.eye(len(w[b]))
+            kb = k[b]
+            expected[b][kb] += torch.linalg.solve(h[kb][:, kb], h[kb][:, ~kb] @ w[b][~kb])
+        torch.testing.assert_close(pruned.prunable()[name].flatten(), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_an_error_in_either_backbone_ends_the_walk():
+    pruned, dense, _ = case("conv")
+
+    def fail(layer: Layer) -> None:
+        raise RuntimeError("here")
+
+    with pytest.raises(RuntimeError, match="here"):
+        walk(dense, pruned, IMAGES.images, fail)
+    dense.network.fc = nn.Linear(3, 5).double()
+    with pytest.raises(RuntimeError, match="shapes"):
+        walk(dense, pruned, IMAGES.images, lambda layer: None)
