@@ -7,6 +7,7 @@ cross-entropy of the network's own classifier, or 300 of the squared loss of a r
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,6 +27,7 @@ from prunetransfer.evaluation import evaluate_grid
 from prunetransfer.heads import Head
 from prunetransfer.heads.ridge import fit_ridge
 from prunetransfer.masks import global_mask, write_mask
+from prunetransfer.recovery import UNLABELLED, batchnorm, compensate, moments, reconstruct
 from prunetransfer.scores import SCORES
 from prunetransfer.weights.checkpoints import convert, read_checkpoint
 from prunetransfer.weights.sources import fetch
@@ -58,6 +60,24 @@ REFERENCE = {
         "block 0.0001": ([0.68, 0.52, 0.36, 0.14], 0.12),
         "block 0.01": ([0.76, 0.68, 0.52, 0.38], 0.07),
     },
+}
+
+# What is done one after the other to the magnitude mask at a sparsity, and top-1 with the network's own classifier.
+RECOVERED = [
+    (["moments"], 0.8, 0.63),
+    (["reconstruct"], 0.7, 0.75),
+    (["reconstruct", "moments"], 0.8, 0.72),
+    (["batchnorm"], 0.8, 0.598),
+    (["compensate", "batchnorm"], 0.7, 0.744),
+]
+RECOVERIES = {
+    "moments": (moments, {"samples": 400}),
+    "reconstruct": (reconstruct, {"samples": 400, "positions": 32, "ridge": 0.01}),
+    "batchnorm": (batchnorm, {"samples": 500}),
+    "compensate": (
+        compensate,
+        {"samples": 500, "sampling": "balanced", "loss": "cross_entropy", "block_size": 64, "damping": 1e-4},
+    ),
 }
 
 
@@ -158,3 +178,17 @@ def test_magnitude_and_well_damped_block_keep_what_diagonal_loses(measured):
 def test_damping_decides_about_block(measured):
     low, middle, high = (measured[f"block {damping:g}"][:2].mean() for damping in (1e-6, 1e-4, 1e-2))
     assert low + 0.08 < min(middle, high)
+
+
+@pytest.mark.parametrize(("names", "sparsity", "expected"), RECOVERED, ids=lambda value: str(value))
+def test_recovered_accuracies_are_those_of_the_reference(names, sparsity, expected, weights, heads, splits):
+    head, train = heads["cross_entropy"], splits["train"]
+    dense, backbone = (load_backbone(SETTINGS, weights, torch.device("cpu")) for _ in range(2))
+    scores = {name: weight.detach().abs().numpy() for name, weight in dense.prunable().items()}
+    mask = {name: torch.from_numpy(keep) for name, keep in global_mask(scores, sparsity).items()}
+    backbone.prune(mask)
+    for name in names:
+        recovery, settings = RECOVERIES[name]
+        given = (None, replace(train, labels=None)) if name in UNLABELLED else (head, train)
+        recovery.recover(backbone, dense, mask, *given, 0, **settings)
+    assert zero_shot(backbone, head, splits["test"]).top1 == pytest.approx(expected, abs=0.03)
