@@ -12,7 +12,7 @@ EVALUATIONS = {
     for recovery in ("none", "finetune@red")
     for target in ("red", "blue")
 }
-FIGURES_OF_ACCURACY = {"figures/retention", "figures/heatmap"}
+FIGURES_OF_ACCURACY = {"figures/retention", "figures/heatmap", "figures/recoveries"}
 FROM_ACCURACY = {"tables/accuracy", "tables/verdicts"} | FIGURES_OF_ACCURACY
 FROM_LAYERS = {"tables/layer_sparsity", "figures/layers"}
 
@@ -44,7 +44,7 @@ def test_a_new_target_runs_its_own_jobs(study):
     study.config |= {"targets": ["red", "blue", "green"]}
     expected = {"images/green-8-bicubic-1.0", "heads/net/green", *FROM_ACCURACY}
     expected |= {job.removesuffix("red") + "green" for job in EVALUATIONS if job.endswith("/red")}
-    assert len(expected) == 2 + 4 + 4
+    assert len(expected) == 2 + 4 + 5
     assert study.planned() == expected
     study.run()
     assert study.planned() == set()

@@ -66,7 +66,7 @@ def test_tables_figures_and_layers_agree_with_the_masks(finished_study):
     assert rows["pruned"].sum() == round(0.4 * (3 * 6 * 9 + 24 * 12))
     assert len(read_table(folder / "tables/verdicts.parquet", VERDICTS))
     assert len(read_table(folder / "tables/damping.parquet", DAMPING)) == 0  # no score of the study is damped
-    for figure in ("retention", "heatmap", "layers"):
+    for figure in ("retention", "heatmap", "recoveries", "layers"):
         assert (folder / f"figures/{figure}.png").read_bytes().startswith(b"\x89PNG")
         assert b"</svg>" in (folder / f"figures/{figure}.svg").read_bytes()
 

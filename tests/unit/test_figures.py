@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from prunetransfer.figures import heatmap, layers, retention, style
+from prunetransfer.figures import heatmap, layers, recoveries, retention, style
 
 MEASURED = {  # (score, prune source, tuned on): retention on digits, glyphs and textures at sparsities 0.1 and 0.3
     ("block", "digits", None): ([0.9, 0.6], [0.8, 0.5], [0.6, 0.1]),
@@ -138,6 +138,19 @@ def test_retention_draws_only_the_roles_and_recoveries_there_are():
 def test_retention_makes_room_above_the_dense_line():
     figure = retention.draw(accuracy().replace({"retention": {1.1: 1.6}}))
     assert figure.axes[0].get_ylim()[1] > 1.6
+
+
+def test_recoveries_are_compared_on_transfer_targets():
+    frame = accuracy()
+    chained = frame[frame["recovery"] == "finetune"].assign(recovery="reconstruct+moments", retention=0.95)
+    frame = pd.concat([frame, chained])
+    figure = recoveries.draw(frame)
+    shown = {line.get_label(): line for line in panel(figure, "resnet: block").lines}
+    assert shown["none"].get_ydata().tolist() == pytest.approx([0.75, 0.325])
+    assert shown["reconstruct+moments"].get_xdata().tolist() == [0.3]
+    assert shown["reconstruct+moments"].get_ydata().tolist() == [0.95]
+    assert legend(figure) == ["no recovery", "finetune", "reconstruct+moments"]
+    assert legend(retention.draw(frame)) == ["block", "magnitude", "no recovery", "finetune"]
 
 
 def test_heat_map_shows_every_pair_and_frames_the_sources():

@@ -1,5 +1,5 @@
 # Each figure is one module of prunetransfer.figures, drawn from one table.
-DRAWN_FROM = {"retention": "accuracy", "heatmap": "accuracy", "layers": "layer_sparsity"}
+DRAWN_FROM = {"retention": "accuracy", "heatmap": "accuracy", "recoveries": "accuracy", "layers": "layer_sparsity"}
 FIGURES = [RESULTS / f"figures/{figure}.{suffix}" for figure in DRAWN_FROM for suffix in ("png", "svg")]
 
 for figure, table in DRAWN_FROM.items():

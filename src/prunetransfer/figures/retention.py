@@ -14,17 +14,20 @@ from prunetransfer.analysis.retention import ROLES, mean_retention, with_sources
 from prunetransfer.figures import style
 
 PANEL_HEIGHT = 2.3  # inches
+PREDICTED = ("none", "finetune")  # what the paper's predictions are about; `recoveries` draws the others
 APART = 2 / 72  # inches between the whiskers of two scores
 
 
 @style.styled
 def draw(accuracy: pd.DataFrame) -> Figure:
-    """A row of panels a backbone, source targets left and transfer targets right; a line a score and recovery.
+    """A row of panels a backbone, source targets left and transfer targets right; a line a score, bare and fine-tuned.
 
     accuracy: a table of schema ACCURACY. A line is the mean over (source, target) pairs and seeds. Whiskers, drawn
     without recovery only, span the pairs from lowest to highest; those of several scores stand side by side.
     """
-    means = mean_retention(with_sources(accuracy), by=["backbone", "role", "score", "recovery", "sparsity"])
+    frame = with_sources(accuracy)
+    frame = frame[frame["recovery"].isin(PREDICTED)]
+    means = mean_retention(frame, by=["backbone", "role", "score", "recovery", "sparsity"])
     backbones = sorted(means["backbone"].unique())
     roles = [role for role in ROLES if role in set(means["role"])]
     looks, dashes = style.score_looks(means["score"]), style.recovery_dashes(means["recovery"])

@@ -47,7 +47,7 @@ LOOKS = {"magnitude": ("#0072B2", "o"), "diagonal": ("#D55E00", "s"), "block": (
 COLOURS = ("#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C8C8C")
 MARKERS = ("D", "v", "P", "X", "*")
 MARKER_SIZES = 7.0, 4.0  # points, of the first score and the last
-DASHES = ("-", "--", ":", "-.", (0, (3, 1, 1, 1, 1, 1)), (0, (8, 3)))
+DASHES = ("-", "--", ":", "-.")
 
 
 def score_looks(scores: Iterable[str]) -> dict[str, dict[str, Any]]:
@@ -65,10 +65,21 @@ def score_looks(scores: Iterable[str]) -> dict[str, dict[str, Any]]:
     }
 
 
-def recovery_dashes(recoveries: Iterable[str]) -> dict[str, Any]:
+def recovery_dashes(recoveries: Iterable[str]) -> dict[str, str]:
     """Line style of each recovery: solid for `none`, then the others alphabetically."""
     others = sorted(set(recoveries) - {"none"})
     return {recovery: DASHES[i % len(DASHES)] for i, recovery in enumerate(["none", *others])}
+
+
+def recovery_looks(recoveries: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Colour and marker of each recovery where it alone is told apart: black for `none`, then the others."""
+    others = sorted(set(recoveries) - {"none"})
+    colours = ("#0072B2", "#D55E00", "#009E73", *COLOURS[:3])
+    marks = [(colours[i % len(colours)], MARKERS[i % len(MARKERS)]) for i in range(len(others))]
+    looks = {name: {"color": c, "marker": m} for name, (c, m) in zip(others, marks, strict=True)}
+    return {
+        name: look | {"markersize": 4.5} for name, look in ({"none": {"color": "black", "marker": "o"}} | looks).items()
+    }
 
 
 def text_width(texts: Iterable[str], size: float) -> float:
