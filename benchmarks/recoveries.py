@@ -21,11 +21,12 @@ from prunetransfer.config import validate_config
 from prunetransfer.datasets.prepared import Preparation, write_split
 from prunetransfer.datasets.samples import load_samples
 from prunetransfer.datasets.splits import Split, read_split, uniform_subset
-from prunetransfer.evaluation import zero_shot
-from prunetransfer.heads import Head, fit_ridge
+from prunetransfer.heads import Head
+from prunetransfer.heads.ridge import fit_ridge
 from prunetransfer.masks import global_mask
 from prunetransfer.recovery import moments, reconstruct
-from prunetransfer.weights import convert, fetch, read_checkpoint
+from prunetransfer.weights.checkpoints import convert, read_checkpoint
+from prunetransfer.weights.sources import fetch
 
 ROOT = Path(__file__).parents[1]
 TASKS = ("digits", "glyphs", "textures")
@@ -83,7 +84,12 @@ def measure(dense: Backbone, splits: Mapping[str, Mapping[str, Split]], argument
 
 
 def _accuracies(backbone: Backbone, heads: Mapping[str, Head], splits: Mapping[str, Mapping[str, Split]]) -> dict:
-    return {task: zero_shot(backbone, heads[task], splits[task]["test"]).top1 for task in heads}
+    found = {}
+    for task, head in heads.items():
+        test = splits[task]["test"]
+        correct = head(extract_features(backbone, test.images)).argmax(1) == test.labels
+        found[task] = correct.float().mean().item()
+    return found
 
 
 def _draw(images: Tensor, count: int) -> Tensor:
@@ -102,7 +108,8 @@ def _splits(task: str, preparation: Preparation, folder: Path) -> dict[str, Spli
 
 def _backbone(settings: Mapping) -> Backbone:
     backbone = build_backbone(settings)
-    state = convert(read_checkpoint(fetch(settings["weights"]["source"], Path())), backbone.network)
+    checkpoint = fetch(settings["weights"]["source"], settings["architecture"], Path("resources/downloads"))
+    state = convert(read_checkpoint(checkpoint), backbone.network)
     backbone.network.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
     return backbone
 

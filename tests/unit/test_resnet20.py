@@ -191,4 +191,6 @@ def test_recovered_accuracies_are_those_of_the_reference(names, sparsity, expect
         recovery, settings = RECOVERIES[name]
         given = (None, replace(train, labels=None)) if name in UNLABELLED else (head, train)
         recovery.recover(backbone, dense, mask, *given, 0, **settings)
-    assert zero_shot(backbone, head, splits["test"]).top1 == pytest.approx(expected, abs=0.03)
+    test = splits["test"]
+    correct = head(extract_features(backbone, test.images)).argmax(1) == test.labels
+    assert correct.float().mean().item() == pytest.approx(expected, abs=0.03)

@@ -92,7 +92,8 @@ def convert(
         "of another shape": [
             f"{key} {list(kept[key].shape)}, not {list(tensor.shape)}"
             for key, tensor in wanted.items()
-            if key in kept and kept[key].shape != tensor.shape
+            # torch takes a list of one number for a single one
+            if key in kept and kept[key].shape != tensor.shape and (tensor.dim() or kept[key].numel() != 1)
         ],
     }
     if any(problems.values()):
