@@ -11,7 +11,7 @@ import numpy as np
 from scipy import stats
 
 # One pseudo-image of weight ½ for each (before, after) outcome keeps an interval from having no width where no image
-# changed sides (Agresti & Min 2005, Biostatistics 6(4), for the difference; the ratio takes the same).
+# changed sides (Agresti & Min, Statistics in Medicine 24, 2005, for the difference; the ratio takes the same).
 PSEUDO = np.array([[False, False, True, True], [False, True, False, True]])
 
 
@@ -50,7 +50,11 @@ def mean_difference(cells: Iterable[Cell], confidence: float) -> Estimate:
 
 def mean_ratio(cells: Iterable[Cell], confidence: float) -> Estimate:
     """Mean over cells of the accuracy after over before (retention). Raises ValueError if none was right before."""
-    return _mean(list(cells), _ratio, 1.0, confidence)
+    cells = list(cells)
+    for cell in cells:
+        if not cell.before.any():
+            raise ValueError(f"target {cell.target}: no image was right before, so there is nothing to retain")
+    return _mean(cells, _ratio, 1.0, confidence)
 
 
 def _difference(before: np.ndarray, after: np.ndarray, weight: np.ndarray) -> tuple[float, np.ndarray]:
@@ -76,13 +80,12 @@ def _mean(cells: Sequence[Cell], statistic, unchanged: float, confidence: float)
     by_seed, values = defaultdict(list), []
     for cell in cells:
         check_pairs(cell.before, cell.after)
-        if statistic is _ratio and not cell.before.any():
-            raise ValueError(f"target {cell.target}: no image was right before, so there is nothing to retain")
-        before, after = (np.concatenate(both).astype(float) for both in zip((cell.before, cell.after), PSEUDO))
+        plain = cell.before.astype(float), cell.after.astype(float)
+        before, after = (np.concatenate(both) for both in zip(plain, PSEUDO, strict=True))
         weight = np.concatenate([np.ones(cell.before.size), np.full(4, 0.5)])
         value, own = statistic(before, after, weight)
         by_seed[cell.seed].append(value)
-        values.append(statistic(*(side.astype(float) for side in (cell.before, cell.after)), weight[:-4])[0])
+        values.append(statistic(*plain, weight[:-4])[0])
         influence[cell.target] = influence.get(cell.target, 0) + np.sqrt(weight) * own / weight.sum() / len(cells)
     images = sum(float(np.sum(total**2)) for total in influence.values())
     means = np.array([np.mean(of_seed) for of_seed in by_seed.values()])

@@ -11,10 +11,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+import pandas as pd
 
-from prunetransfer.analysis.paired import check_pairs
+from prunetransfer.analysis.outcomes import CONDITION
+from prunetransfer.analysis.paired import Cell, check_pairs, mean_difference
+from prunetransfer.tables import SAFE_SPARSITY
 
 ROUNDING = 1e-9
+DRAWS = 200  # calibration sets that the check on the study's own images draws
 
 
 def loss_p_value(dense: np.ndarray, pruned: np.ndarray, alpha: float, delta: float) -> float:
@@ -76,3 +80,29 @@ def violation_rate(
         found = safe_sparsity(dense[drawn], {s: right[drawn] for s, right in pruned.items()}, alpha, delta)
         failed += lost[found] > alpha + ROUNDING
     return failed / draws
+
+
+def safe_table(outcomes: pd.DataFrame, alpha: float, delta: float, seed: int, confidence: float) -> pd.DataFrame:
+    """Safe sparsity of each mask on each target (schema SAFE_SPARSITY): chosen on one half of the test images, the
+    accuracy it loses reported on the other. `seed` draws the halves, the same for every criterion."""
+    by = [name for name in CONDITION if name != "sparsity"] + ["role"]
+    rows = []
+    for names, group in outcomes.groupby(by, dropna=False):
+        name = dict(zip(by, names, strict=True))
+        dense, pruned = group["dense"].iloc[0], dict(zip(group["sparsity"], group["correct"], strict=True))
+        chosen_on, reported_on = halves(len(dense), seed)
+        safe = safe_sparsity(dense[chosen_on], {s: right[chosen_on] for s, right in pruned.items()}, alpha, delta)
+        lost = (0.0, 0.0, 0.0)  # the dense backbone
+        if safe:
+            cell = Cell(name["target"], name["seed"], pruned[safe][reported_on], dense[reported_on])
+            found = mean_difference([cell], confidence)
+            lost = (found.value, found.low, found.high)
+        rows.append(
+            name
+            | {"alpha": alpha, "delta": delta, "confidence": confidence}
+            | {"calibration_images": len(chosen_on), "report_images": len(reported_on)}
+            | {"safe_sparsity": safe, "next_sparsity": min((s for s in pruned if s > safe), default=None)}
+            | dict(zip(("lost", "low", "high"), lost, strict=True))
+            | {"violations": violation_rate(dense, pruned, alpha, delta, DRAWS, seed)}
+        )
+    return pd.DataFrame(rows, columns=SAFE_SPARSITY.names)
