@@ -42,6 +42,7 @@ rule all:
     default_target: True
     input:
         TABLES.values(),
+        VERDICTS_PAGE,
         FIGURES,
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prunetransfer.analysis.summary import summarise
 from prunetransfer.artifacts import ArtifactError
-from prunetransfer.tables import ACCURACY, VERDICTS, read_table
+from prunetransfer.tables import ACCURACY, SAFE_SPARSITY, VERDICTS, read_table
 
 
 def main() -> None:
@@ -27,10 +27,13 @@ def main() -> None:
 def _summary(results: Path) -> str:
     tables = results / "tables"
     text = summarise(
-        read_table(tables / "accuracy.parquet", ACCURACY), read_table(tables / "verdicts.parquet", VERDICTS)
+        read_table(tables / "accuracy.parquet", ACCURACY),
+        read_table(tables / "verdicts.parquet", VERDICTS),
+        read_table(tables / "safe_sparsity.parquet", SAFE_SPARSITY),
     )
-    places = [("tables", tables), ("figures", results / "figures"), ("report", results / "report.html")]
-    return text + "\n" + "\n".join(f"{name:8}{path}" for name, path in places if path.exists())
+    names = {"tables": "tables", "figures": "figures", "verdicts": "verdicts.md", "report": "report.html"}
+    places = {name: results / file for name, file in names.items()}
+    return text + "\n" + "\n".join(f"{name:10}{path}" for name, path in places.items() if path.exists())
 
 
 if __name__ == "__main__":

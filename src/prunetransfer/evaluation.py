@@ -89,11 +89,12 @@ def evaluate_grid(
         metadata = read_metadata(path)
         for found in _measure(backbone, head, test, train, readouts):
             predictions.append(_prediction(metadata["sparsity"], found))
-            dense_top1 = dense[found["readout"]]["top1"]
+            before = dense[found["readout"]]
             rows.append(
                 {key: value for key, value in found.items() if key != "predicted"}
                 | {key: metadata[key] for key in ("sparsity", "achieved_sparsity")}
-                | {"dense_top1": dense_top1, "retention": found["top1"] / dense_top1}
+                | {"dense_top1": before["top1"], "dense_loss": before["loss"]}
+                | {"retention": found["top1"] / before["top1"]}
             )
     return rows, predictions
 

@@ -58,6 +58,8 @@ READOUT = _key(
     "`knn` by the nearest train images",
 )
 
+CONFIDENCE = _value("confidence", pa.float64(), "fraction", "level of the intervals, two-sided")
+
 ACCURACY = pa.schema(
     [
         STUDY,
@@ -85,6 +87,7 @@ ACCURACY = pa.schema(
             nullable=True,
         ),
         _value("dense_top1", pa.float64(), "fraction", "top1 of the dense backbone: same target, readout and images"),
+        _value("dense_loss", pa.float64(), "", "loss of the dense backbone, likewise; null for `knn`", nullable=True),
         _value("retention", pa.float64(), "ratio", "top1 / dense_top1; above 1 where pruning helped"),
         _value("images_per_second", pa.float64(), "images/s", "test images that the backbone read in a second"),
         _value("device", pa.string(), "", "what computed the row: `cpu` or the name of a GPU"),
@@ -190,9 +193,163 @@ VERDICTS = pa.schema(
             "P1: largest tried sparsity up to which mean retention is at least 1 - τ at every one; 0 if there is none",
             True,
         ),
+        _value(
+            "assured_sparsity",
+            pa.float64(),
+            "fraction",
+            "P1: the same of the lower end of the interval of mean retention",
+            True,
+        ),
+        CONFIDENCE,
         _value("change", pa.float64(), "fraction", "P2: mean of top1 after fine-tuning minus before", True),
-        _value("standard_error", pa.float64(), "fraction", "P2: standard error of change; null for one pair", True),
+        _value("low", pa.float64(), "fraction", "P2: lower end of the interval of change", True),
+        _value("high", pa.float64(), "fraction", "P2: upper end of the interval of change", True),
         _value("fell", pa.int64(), "", "P2: pairs whose top1 fell", True),
+    ]
+)
+
+RECOVERY = _key("recovery", pa.string(), "what was done to the pruned backbone")
+TUNED_ON = _key("tuned_on", pa.string(), "dataset that the recovery used; null if it used none", nullable=True)
+TARGET = _key("target", pa.string(), "dataset whose test images were classified")
+P_HOLM = _value("p_holm", pa.float64(), "", "p_value after Holm's correction")
+ROLE = _value("role", pa.string(), "", "`source` or `transfer`, as in accuracy.parquet")
+
+INTERVALS = pa.schema(
+    [
+        STUDY,
+        BACKBONE,
+        SCORE,
+        PRUNE_SOURCE,
+        SPARSITY,
+        RECOVERY,
+        TUNED_ON,
+        TARGET,
+        ROLE,
+        READOUT,
+        _value("seeds", pa.int64(), "", "seeds that the mean runs over"),
+        _value("n", pa.int64(), "images", "test images, the same before and after"),
+        _value("retention", pa.float64(), "ratio", "mean retention over the seeds"),
+        _value("low", pa.float64(), "ratio", "lower end of its paired interval"),
+        _value("high", pa.float64(), "ratio", "upper end of its paired interval"),
+        CONFIDENCE,
+    ]
+)
+
+CHANGES = pa.schema(
+    [
+        STUDY,
+        BACKBONE,
+        SCORE,
+        _key("source", pa.string(), "dataset that the mask or the recovery used", nullable=True),
+        SPARSITY,
+        RECOVERY,
+        _key("target", pa.string(), "dataset whose test images were classified; null: all transfer targets", True),
+        ROLE,
+        READOUT,
+        SEED,
+        _value("n", pa.int64(), "images", "test images, the same before and after"),
+        _value("gained", pa.int64(), "images", "wrong before the recovery, right after"),
+        _value("lost", pa.int64(), "images", "right before the recovery, wrong after"),
+        _value("change", pa.float64(), "fraction", "(gained - lost) / n"),
+        _value("p_value", pa.float64(), "", "McNemar's exact test of no change, two-sided"),
+        P_HOLM,
+        _value("verdict", pa.string(), "", "`higher`, `lower`, or `equal` where no change was shown"),
+    ]
+)
+
+COMPARISONS = pa.schema(
+    [
+        STUDY,
+        BACKBONE,
+        READOUT,
+        _key("role", pa.string(), "which targets the row is about: `source` or `transfer`"),
+        SPARSITY,
+        SCORE,
+        _key("other_score", pa.string(), "the pruning score that it is compared with"),
+        _value("cases", pa.int64(), "", "(source, target, seed) triples that both have"),
+        _value("difference", pa.float64(), "fraction", "mean top1 of score minus that of other_score"),
+        _value("low", pa.float64(), "fraction", "lower end of its paired interval"),
+        _value("high", pa.float64(), "fraction", "upper end of its paired interval"),
+        CONFIDENCE,
+        _value("p_value", pa.float64(), "", "test of no difference, two-sided"),
+        P_HOLM,
+        _value("verdict", pa.string(), "", "`higher`, `lower`, or `equal` where no difference was shown"),
+    ]
+)
+
+MASK_OVERLAP = pa.schema(
+    [
+        STUDY,
+        BACKBONE,
+        SCORE,
+        SPARSITY,
+        _key("between", pa.string(), "`sources`: two sources, one seed; `draws`: one source, two seeds"),
+        _key("prune_source", pa.string(), "dataset that the first mask was computed on"),
+        _key("other_source", pa.string(), "dataset that the second mask was computed on"),
+        SEED,
+        _key("other_seed", pa.int64(), "seed of the second mask"),
+        _value("overlap", pa.float64(), "fraction", "share of the weights kept by one mask that the other keeps"),
+    ]
+)
+
+SAFE_SPARSITY = pa.schema(
+    [
+        STUDY,
+        BACKBONE,
+        SCORE,
+        PRUNE_SOURCE,
+        RECOVERY,
+        TUNED_ON,
+        TARGET,
+        ROLE,
+        READOUT,
+        SEED,
+        _value("alpha", pa.float64(), "fraction", "α, the accuracy that may be lost"),
+        _value("delta", pa.float64(), "fraction", "δ, the risk that more is lost"),
+        _value("calibration_images", pa.int64(), "images", "test images that the sparsity was chosen on"),
+        _value("safe_sparsity", pa.float64(), "fraction", "largest sparsity shown to be safe; 0 if there is none"),
+        _value("next_sparsity", pa.float64(), "fraction", "the next one tried, not shown; null if there is none", True),
+        _value("report_images", pa.int64(), "images", "test images that had no part in the choice"),
+        _value("lost", pa.float64(), "fraction", "accuracy lost at safe_sparsity on the report images"),
+        _value("low", pa.float64(), "fraction", "lower end of its interval"),
+        _value("high", pa.float64(), "fraction", "upper end of its interval"),
+        CONFIDENCE,
+        _value("violations", pa.float64(), "fraction", "share of draws from all test images whose choice loses over α"),
+    ]
+)
+
+PREDICTED_LOSS = pa.schema(
+    [
+        STUDY,
+        BACKBONE,
+        SCORE,
+        PRUNE_SOURCE,
+        SPARSITY,
+        TARGET,
+        ROLE,
+        READOUT,
+        SEED,
+        _value("predicted", pa.float64(), "", "sum of the scores of the pruned weights"),
+        _value("measured", pa.float64(), "", "mean test loss of the pruned backbone minus that of the dense one"),
+    ]
+)
+
+PREDICTED_SAFE = pa.schema(
+    [
+        STUDY,
+        BACKBONE,
+        SCORE,
+        PRUNE_SOURCE,
+        TARGET,
+        ROLE,
+        READOUT,
+        SEED,
+        _value(
+            "rank_correlation", pa.float64(), "", "Spearman correlation of predicted and measured over sparsities", True
+        ),
+        _value("allowed", pa.float64(), "", "loss increase that counts as none: τ × the dense loss"),
+        _value("predicted_sparsity", pa.float64(), "fraction", "largest one up to which predicted is at most allowed"),
+        _value("measured_sparsity", pa.float64(), "fraction", "largest one up to which measured is at most allowed"),
     ]
 )
 
@@ -236,6 +393,16 @@ def read_table(path: str | os.PathLike, schema: pa.Schema) -> pd.DataFrame:
             found = table.schema.field(field.name).type
             raise ArtifactError(f"{path}: column {field.name} holds {found}; allowed is {field.type}")
     return table.select(schema.names).to_pandas()
+
+
+def table_metadata(path: str | os.PathLike) -> dict[str, Any]:
+    """The metadata that `write_table` put into a file. Raises ArtifactError if it is not one of ours."""
+    try:
+        return json.loads(pq.read_schema(path).metadata[PROVENANCE.encode()])
+    except FileNotFoundError:
+        raise ArtifactError(f"{path}: no such file") from None
+    except (pa.ArrowException, OSError, TypeError, KeyError) as error:
+        raise ArtifactError(f"{path}: not a table of this study ({error})") from None
 
 
 def _check_names(path: str | os.PathLike, names: Iterable[str], schema: pa.Schema) -> None:

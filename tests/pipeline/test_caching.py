@@ -13,7 +13,8 @@ EVALUATIONS = {
     for target in ("red", "blue")
 }
 FIGURES_OF_ACCURACY = {"figures/retention", "figures/heatmap", "figures/recoveries"}
-FROM_ACCURACY = {"tables/accuracy", "tables/verdicts"} | FIGURES_OF_ACCURACY
+FROM_TOLERANCE = {"tables/verdicts", "tables/predicted_loss", "verdicts.md"}
+FROM_ACCURACY = {"tables/accuracy", "tables/safe_sparsity"} | FROM_TOLERANCE | FIGURES_OF_ACCURACY
 FROM_LAYERS = {"tables/layer_sparsity", "figures/layers"}
 
 
@@ -25,6 +26,7 @@ def after_masks(criterion: str) -> set[str]:
         *(job for job in EVALUATIONS if f"/{criterion}/" in job),
         *FROM_ACCURACY,
         *FROM_LAYERS,
+        *(["tables/mask_overlap"] if "@" in criterion else []),
     }
 
 
@@ -44,7 +46,7 @@ def test_a_new_target_runs_its_own_jobs(study):
     study.config |= {"targets": ["red", "blue", "green"]}
     expected = {"images/green-8-bicubic-1.0", "heads/net/green", *FROM_ACCURACY}
     expected |= {job.removesuffix("red") + "green" for job in EVALUATIONS if job.endswith("/red")}
-    assert len(expected) == 2 + 4 + 5
+    assert len(expected) == 2 + 4 + 8
     assert study.planned() == expected
     study.run()
     assert study.planned() == set()
@@ -54,7 +56,10 @@ def test_a_new_sparsity_leaves_scores_and_other_masks(study):
     study.config |= {"sparsities": [0.0, 0.4, 0.6]}
     masks = {f"masks/net/{criterion}/seed0/0.6" for criterion in ("magnitude", "diagonal@red")}
     untuned = {job for job in EVALUATIONS if "/none/" in job}
-    assert study.planned() == masks | untuned | FROM_ACCURACY | FROM_LAYERS | {"tables/convergence"}
+    assert study.planned() == masks | untuned | FROM_ACCURACY | FROM_LAYERS | {
+        "tables/convergence",
+        "tables/mask_overlap",
+    }
 
 
 def test_a_new_score_leaves_the_others(study):
@@ -91,7 +96,7 @@ def test_labels_and_tolerance_rerun_no_computation(study):
     config["tolerance"] = 0.1
     config["backbones"]["net"]["pretraining"] = "another label"
     study.config = config
-    assert study.planned() == FROM_ACCURACY
+    assert study.planned() == FROM_ACCURACY - {"tables/safe_sparsity"}
 
 
 def test_the_dry_run_says_why(study):

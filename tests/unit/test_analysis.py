@@ -1,9 +1,11 @@
 import math
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from prunetransfer.analysis.retention import at_sparsity, mean_retention, middle_sparsity, with_sources
+from prunetransfer.analysis.safe import safe_table
 from prunetransfer.analysis.summary import summarise
 from prunetransfer.analysis.verdicts import judge
 from prunetransfer.tables import ACCURACY, VERDICTS, write_table
@@ -16,16 +18,38 @@ def row(score, target, sparsity, retention, source=None, tuned_on=None, seed=0, 
         **{"score": score, "prune_source": source, "sparsity": sparsity, "achieved_sparsity": sparsity},
         **{"recovery": "finetune" if tuned_on else "none", "tuned_on": tuned_on, "target": target},
         **{"role": "source" if target in (source, tuned_on) else "transfer", "readout": "zero_shot", "seed": seed},
-        **{"n": 1000, "correct": round(500 * retention), "top1": 0.5 * retention, "loss": 0.4, "dense_top1": 0.5},
+        **{
+            "n": 1000,
+            "correct": round(500 * retention),
+            "top1": 0.5 * retention,
+            "loss": 0.4,
+            "dense_top1": 0.5,
+            "dense_loss": 0.3,
+        },
         **{"retention": retention, "images_per_second": 100.0, "device": "cpu"},
     }
     return values | changed
+
+
+def outcomes(rows: list[dict] | pd.DataFrame) -> pd.DataFrame:
+    """The rows image by image: of 1000 images 500 are right dense, and those kept are among them as far as they go."""
+    frame = pd.DataFrame(rows)
+    right = [np.arange(1000) < correct for correct in frame["correct"]]
+    return frame.assign(dense=[np.arange(1000) < 500] * len(frame), correct=right)
 
 
 def block(retentions: dict[float, float], role: str) -> list[dict]:
     """Rows of `block@digits`: retention by sparsity on one target of this role."""
     target = {"source": "digits", "transfer": "glyphs"}[role]
     return [row("block", target, sparsity, retention, source="digits") for sparsity, retention in retentions.items()]
+
+
+def judged(rows: list[dict] | pd.DataFrame, tolerance: float = 0.05) -> pd.DataFrame:
+    return judge(outcomes(rows), tolerance, confidence=0.95)
+
+
+def safe(rows: pd.DataFrame) -> pd.DataFrame:
+    return safe_table(outcomes(rows), alpha=0.05, delta=0.1, seed=0, confidence=0.95)
 
 
 def verdict(judged: pd.DataFrame, **names) -> pd.Series:
@@ -94,26 +118,26 @@ def test_the_rows_of_a_sparsity_and_the_middle_one():
 @pytest.mark.parametrize("role", ["source", "transfer"])
 def test_p1_is_the_largest_sparsity_up_to_which_retention_is_kept(retentions, name, safe, role):
     other = block({0.1: 0.5, 0.2: 0.5, 0.5: 0.5}, "transfer" if role == "source" else "source")
-    judged = judge(pd.DataFrame(block(retentions, role) + other), tolerance=0.05)
-    found = verdict(judged, prediction="P1", role=role)
+    found_rows = judged(block(retentions, role) + other)
+    found = verdict(found_rows, prediction="P1", role=role)
     assert (found["verdict"], found["safe_sparsity"]) == (name, safe)
     assert (found["cases"], found["tolerance"]) == (1, 0.05)
-    assert "P2" not in set(judged["prediction"])
+    assert "P2" not in set(found_rows["prediction"])
 
 
 def test_p1_judges_the_mean_over_pairs_and_leaves_fine_tuned_rows_out():
     rows = [row("block", target, 0.1, value, source="digits") for target, value in [("glyphs", 0.8), ("textures", 1.1)]]
     rows += [row("block", "glyphs", 0.1, 0.1, source="digits", tuned_on="digits")]
-    found = verdict(judge(pd.DataFrame(rows), tolerance=0.05), prediction="P1", role="transfer")
+    found = verdict(judged(rows), prediction="P1", role="transfer")
     assert (found["verdict"], found["cases"]) == ("holds", 2)
-    assert verdict(judge(pd.DataFrame(rows), tolerance=0.04), prediction="P1", role="transfer")["verdict"] == "fails"
+    assert verdict(judged(rows, tolerance=0.04), prediction="P1", role="transfer")["verdict"] == "fails"
 
 
 def test_p1_counts_a_mean_that_misses_the_bound_by_rounding_as_kept():
     retentions = {"glyphs": 0.85, "textures": 0.95, "flowers": 1.05}
     assert pd.Series(retentions).mean() < 0.95
     rows = [row("block", target, 0.1, value, source="digits") for target, value in retentions.items()]
-    assert judge(pd.DataFrame(rows), tolerance=0.05)["verdict"].tolist() == ["holds"]
+    assert judged(rows)["verdict"].tolist() == ["holds"]
 
 
 def tuned_pairs(changes: list[float]) -> pd.DataFrame:
@@ -130,30 +154,25 @@ def tuned_pairs(changes: list[float]) -> pd.DataFrame:
     [
         ([0.10, 0.12, 0.08], "improved", 0),
         ([-0.10, -0.12, -0.08], "harmed", 3),
-        ([0.10, -0.12, 0.05], "mixed", 1),
+        ([0.02, -0.02, 0.01], "mixed", 1),
         ([0.0, 0.0], "mixed", 0),
     ],
 )
 def test_p2_is_the_mean_change_of_paired_rows(changes, name, fell):
-    found = verdict(judge(tuned_pairs(changes), tolerance=0.05), prediction="P2")
+    found = verdict(judged(tuned_pairs(changes)), prediction="P2")
     assert (found["verdict"], found["role"], found["cases"], found["fell"]) == (name, "transfer", len(changes), fell)
     mean = sum(changes) / len(changes)
-    spread = sum((change - mean) ** 2 for change in changes) / (len(changes) - 1)
     assert found["change"] == pytest.approx(mean)
-    assert found["standard_error"] == pytest.approx(math.sqrt(spread / len(changes)))
-
-
-def test_p2_says_nothing_on_one_pair():
-    found = verdict(judge(tuned_pairs([0.2]), tolerance=0.05), prediction="P2")
-    assert (found["verdict"], found["cases"]) == ("mixed", 1)
-    assert math.isnan(found["standard_error"])
+    # Every image changes to the same side, so each target's variance is that of a share of images.
+    reach = 1.96 * math.sqrt(sum(abs(c) - c**2 for c in changes) / 1000) / len(changes)
+    assert (found["low"], found["high"]) == pytest.approx((mean - reach, mean + reach), abs=2e-3)
 
 
 def test_p2_pairs_a_tuned_data_free_mask_with_the_untuned_row_of_its_target():
     before = {"digits": 0.2, "glyphs": 0.4, "textures": 0.6}
     rows = [row("magnitude", target, sparsity, value) for target, value in before.items() for sparsity in (0.3, 0.7)]
     rows += [row("magnitude", target, 0.3, value + 0.2, tuned_on="digits") for target, value in before.items()]
-    found = verdict(judge(pd.DataFrame(rows), tolerance=0.05), prediction="P2")
+    found = verdict(judged(rows), prediction="P2")
     assert (found["cases"], found["verdict"]) == (2, "improved")  # glyphs and textures; digits is the source
     assert found["change"] == pytest.approx(0.1)
 
@@ -165,7 +184,7 @@ def test_p2_pairs_only_the_same_seed_and_sparsity():
         row("block", "glyphs", 0.3, 1.0, source="digits", tuned_on="digits", seed=1),
         row("block", "glyphs", 0.5, 0.9, source="digits", tuned_on="digits", seed=1),
     ]
-    found = verdict(judge(pd.DataFrame(rows), tolerance=0.05), prediction="P2")
+    found = verdict(judged(rows), prediction="P2")
     assert found["cases"] == 2
     assert found["change"] == pytest.approx((0.1 + 0.2) / 2)
 
@@ -173,8 +192,8 @@ def test_p2_pairs_only_the_same_seed_and_sparsity():
 def test_verdicts_fit_their_schema(tmp_path):
     accuracy = tuned_pairs([0.1, 0.2])
     write_table(tmp_path / "accuracy.parquet", accuracy, ACCURACY, {})
-    write_table(tmp_path / "verdicts.parquet", judge(accuracy, 0.05), VERDICTS, {})
-    write_table(tmp_path / "none.parquet", judge(accuracy[accuracy["recovery"] == "lost"], 0.05), VERDICTS, {})
+    write_table(tmp_path / "verdicts.parquet", judged(accuracy), VERDICTS, {})
+    write_table(tmp_path / "none.parquet", judged(accuracy[accuracy["recovery"] == "lost"]), VERDICTS, {})
     assert (tmp_path / "none.parquet").exists()
 
 
@@ -186,7 +205,7 @@ def test_the_summary_states_the_numbers_of_both_tables():
         row("magnitude", "glyphs", 0.3, 0.97),
     ]
     accuracy = pd.DataFrame(rows)
-    text = summarise(accuracy, judge(accuracy, tolerance=0.05))
+    text = summarise(accuracy, judged(accuracy), safe(accuracy))
     lines = [" ".join(line.split()) for line in text.splitlines()]
     assert "(2 targets, 1 seed)" in lines[0]
     assert "magnitude: data-free, so one mask is counted once for every source." in lines
@@ -197,11 +216,16 @@ def test_the_summary_states_the_numbers_of_both_tables():
         "transfer block + finetune - 0.700",
         "transfer magnitude 1.010 0.970",
     ]
-    assert "resnet block source partly up to sparsity 0.1" in lines
-    assert "resnet block transfer fails not at 0.1, the lowest sparsity tried" in lines
-    assert "resnet magnitude transfer holds at every sparsity tried, up to 0.3" in lines
+    assert "resnet block source partly up to sparsity 0.1, assured up to 0.1" in lines
+    assert "resnet block transfer fails not at 0.1, the lowest sparsity tried, assured at none" in lines
+    assert "resnet magnitude transfer holds at every sparsity tried, up to 0.3, assured up to 0.3" in lines
     assert "P1: does pruning alone keep accuracy? (mean retention at least 0.95)" in lines
-    assert "resnet block transfer mixed +15.0 over 1 pair, 0 fell" in lines
+    assert "resnet block transfer improved +15.0 [+12.8, +17.2] over 1 pair, 0 fell" in lines
+    assert "Safe sparsity: at most 5 points lost on every transfer target, at risk 0.1 for each line" in lines
+    lost = 100 * verdict(safe(accuracy), score="magnitude")["lost"]
+    assert (
+        f"resnet magnitude 0.3 {lost:+.1f} points lost on other images, worst on glyphs (scored without data)" in lines
+    )
     assert "resnet transfer block: none 0, finetune 0" in lines
 
 
@@ -210,14 +234,14 @@ def test_each_recovery_has_its_own_safe_sparsity():
     for sparsity, retention in {0.3: 0.96, 0.5: 0.94}.items():
         rows.append(row("block", "glyphs", sparsity, retention, "digits", "digits", recovery="reconstruct+moments"))
     accuracy = pd.DataFrame(rows)
-    text = summarise(accuracy, judge(accuracy, tolerance=0.05))
+    text = summarise(accuracy, judged(accuracy), safe(accuracy))
     assert "resnet  transfer  block: none 0.1, reconstruct+moments 0.3" in text
     assert "P2" not in text  # which is about fine-tuning alone
 
 
 def test_the_summary_leaves_out_what_was_not_done():
     accuracy = pd.DataFrame([row("magnitude", "glyphs", 0.1, 0.5)])
-    text = summarise(accuracy, judge(accuracy, tolerance=0.05))
+    text = summarise(accuracy, judged(accuracy), safe(accuracy))
     assert "P1" in text
     assert "P2" not in text and "recovery keep" not in text
     assert "counted once for every source" not in text
@@ -225,9 +249,10 @@ def test_the_summary_leaves_out_what_was_not_done():
 
 def test_readouts_are_judged_each_alone():
     rows = [*block({0.1: 1.0, 0.5: 0.5}, "source"), row("block", "glyphs", 0.1, 1.0, source="digits")]
-    probed = [one | {"readout": "linear_probe", "retention": 1.0} for one in rows]
+    probed = [one | {"readout": "linear_probe", "retention": 1.0, "correct": 500} for one in rows]
     both = pd.DataFrame(rows + probed)
-    judged = judge(both, 0.05)
+    found = judged(both)
     for readout, expected in (("zero_shot", "partly"), ("linear_probe", "holds")):
-        assert verdict(judged, readout=readout, role="source")["verdict"] == expected
-    assert summarise(both, judged) == summarise(pd.DataFrame(rows), judge(pd.DataFrame(rows), 0.05))
+        assert verdict(found, readout=readout, role="source")["verdict"] == expected
+    alone = pd.DataFrame(rows)
+    assert summarise(both, found, safe(both)) == summarise(alone, judged(alone), safe(alone))

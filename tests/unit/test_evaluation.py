@@ -86,6 +86,7 @@ def test_sparsity_0_is_the_dense_backbone_exactly(backbone, images, masks):
     head = head_of(backbone)
     (row,), predictions = zero_shot(backbone, head, images, masks[:1])
     assert (row["sparsity"], row["achieved_sparsity"], row["dense_top1"], row["retention"]) == (0, 0, row["top1"], 1)
+    assert row["dense_loss"] == pytest.approx(row["loss"])
     label, dense, pruned = predictions
     assert (label["readout"], label["predicted"]) == ("label", images.labels.tolist())
     assert (dense["sparsity"], pruned["sparsity"]) == (None, 0)

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from prunetransfer import tables
 from prunetransfer.artifacts import ArtifactError
 from prunetransfer.tables import (
     ACCURACY,
@@ -153,6 +154,13 @@ def test_one_row_of_accuracy_is_named_by_what_was_measured():
         ("training", TRAINING),
         ("verdicts", VERDICTS),
         ("predictions", PREDICTIONS),
+        ("intervals", tables.INTERVALS),
+        ("changes", tables.CHANGES),
+        ("comparisons", tables.COMPARISONS),
+        ("mask_overlap", tables.MASK_OVERLAP),
+        ("safe_sparsity", tables.SAFE_SPARSITY),
+        ("predicted_loss", tables.PREDICTED_LOSS),
+        ("predicted_safe", tables.PREDICTED_SAFE),
     ],
 )
 def test_the_documentation_describes_every_column_as_the_schema_does(table, schema):

@@ -1,6 +1,20 @@
 TABLES = {
     name: RESULTS / f"tables/{name}.parquet"
-    for name in ("accuracy", "layer_sparsity", "damping", "convergence", "training", "verdicts")
+    for name in (
+        "accuracy",
+        "layer_sparsity",
+        "damping",
+        "convergence",
+        "training",
+        "verdicts",
+        "intervals",
+        "changes",
+        "comparisons",
+        "safe_sparsity",
+        "mask_overlap",
+        "predicted_loss",
+        "predicted_safe",
+    )
 }
 
 EVALUATIONS = [
@@ -11,12 +25,20 @@ EVALUATIONS = [
     for target in config["targets"]
     for seed in config["seeds"]
 ]
+PREDICTIONS = [path.with_suffix(".predictions.parquet") for path in EVALUATIONS]
+VERDICTS_PAGE = RESULTS / "verdicts.md"
 MASKS = [
     RESULTS / f"masks/{backbone}/{criterion}/seed{seed}/{sparsity}.safetensors"
     for backbone in config["backbones"]
     for criterion in criteria()
     for seed in config["seeds"]
     for sparsity in sparsities()
+]
+ALL_SCORES = [
+    RESULTS / f"scores/{backbone}/{criterion}/seed{seed}.safetensors"
+    for backbone in config["backbones"]
+    for criterion in criteria()
+    for seed in config["seeds"]
 ]
 
 TRAINED = [
@@ -130,19 +152,22 @@ rule training:
     benchmark:
         COSTS / "training.tsv"
     resources:
-        mem_mb=2000,
-        runtime=10,
+        **job(mem_mb=2000, minutes=10),
     script:
         "../scripts/training.py"
 
 
 rule verdicts:
     input:
-        TABLES["accuracy"],
+        PREDICTIONS,
     output:
-        report(TABLES["verdicts"], caption="../report/verdicts.rst", category="Tables"),
+        verdicts=report(TABLES["verdicts"], caption="../report/verdicts.rst", category="Tables"),
+        intervals=report(TABLES["intervals"], caption="../report/intervals.rst", category="Tables"),
+        changes=report(TABLES["changes"], caption="../report/changes.rst", category="Tables"),
+        comparisons=report(TABLES["comparisons"], caption="../report/comparisons.rst", category="Tables"),
     params:
-        tolerance=config["tolerance"],
+        study=config["study"],
+        levels={key: config[key] for key in ("tolerance", "confidence")},
         code=code("verdicts"),
     log:
         LOGS / "verdicts.log",
@@ -150,6 +175,89 @@ rule verdicts:
         COSTS / "verdicts.tsv"
     localrule: True
     resources:
-        **job(mem_mb=2000, minutes=10),
+        **job(mem_mb=4000, minutes=30),
     script:
         "../scripts/verdicts.py"
+
+
+rule safe_sparsity:
+    input:
+        PREDICTIONS,
+    output:
+        report(TABLES["safe_sparsity"], caption="../report/safe_sparsity.rst", category="Tables"),
+    params:
+        study=config["study"],
+        levels=config["safe"] | {"confidence": config["confidence"]},
+        code=code("safe_sparsity"),
+    log:
+        LOGS / "safe_sparsity.log",
+    benchmark:
+        COSTS / "safe_sparsity.tsv"
+    localrule: True
+    resources:
+        **job(mem_mb=4000, minutes=30),
+    script:
+        "../scripts/safe_sparsity.py"
+
+
+rule mask_overlap:
+    input:
+        [path for path in MASKS if split_name(path.parts[-3])[1]],
+    output:
+        report(TABLES["mask_overlap"], caption="../report/mask_overlap.rst", category="Tables"),
+    params:
+        study=config["study"],
+        code=code("mask_overlap"),
+    log:
+        LOGS / "mask_overlap.log",
+    benchmark:
+        COSTS / "mask_overlap.tsv"
+    localrule: True
+    resources:
+        **job(mem_mb=4000, minutes=60),
+    script:
+        "../scripts/mask_overlap.py"
+
+
+rule predicted_loss:
+    input:
+        scores=ALL_SCORES,
+        masks=MASKS,
+        accuracy=TABLES["accuracy"],
+    output:
+        losses=report(TABLES["predicted_loss"], caption="../report/predicted_loss.rst", category="Tables"),
+        sparsities=report(TABLES["predicted_safe"], caption="../report/predicted_safe.rst", category="Tables"),
+    params:
+        tolerance=config["tolerance"],
+        code=code("predicted_loss"),
+    log:
+        LOGS / "predicted_loss.log",
+    benchmark:
+        COSTS / "predicted_loss.tsv"
+    localrule: True
+    resources:
+        **job(mem_mb=4000, minutes=60),
+    script:
+        "../scripts/predicted_loss.py"
+
+
+rule verdicts_page:
+    input:
+        **{
+            name: TABLES[name]
+            for name in ("verdicts", "intervals", "changes", "comparisons", "safe_sparsity", "mask_overlap")
+        },
+        predicted_safe=TABLES["predicted_safe"],
+    output:
+        report(VERDICTS_PAGE, caption="../report/verdicts_page.rst", category="Verdicts"),
+    params:
+        code=code("verdicts_page"),
+    log:
+        LOGS / "verdicts_page.log",
+    benchmark:
+        COSTS / "verdicts_page.tsv"
+    localrule: True
+    resources:
+        **job(mem_mb=2000, minutes=10),
+    script:
+        "../scripts/verdicts_page.py"

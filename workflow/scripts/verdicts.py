@@ -1,11 +1,17 @@
-"""Judge the paper's predictions P1 and P2 by the accuracy table."""
+"""Judge the paper's predictions P1 and P2, and compare retention, recoveries and scores, image by image."""
 
+from prunetransfer.analysis.comparisons import compare_scores, recovery_changes, retention_intervals
+from prunetransfer.analysis.outcomes import read_outcomes
 from prunetransfer.analysis.verdicts import judge
 from prunetransfer.artifacts import provenance
 from prunetransfer.stage import stage
-from prunetransfer.tables import ACCURACY, VERDICTS, read_table, write_table
+from prunetransfer.tables import CHANGES, COMPARISONS, INTERVALS, VERDICTS, write_table
 
 with stage(snakemake):
-    tolerance = snakemake.params.tolerance
-    judged = judge(read_table(snakemake.input[0], ACCURACY), tolerance)
-    write_table(snakemake.output[0], judged, VERDICTS, provenance({"tolerance": tolerance}))
+    levels, output = dict(snakemake.params.levels), snakemake.output
+    outcomes, confidence = read_outcomes(snakemake.input, snakemake.params.study), levels["confidence"]
+    made_with = provenance(levels)
+    write_table(output.verdicts, judge(outcomes, **levels), VERDICTS, made_with)
+    write_table(output.intervals, retention_intervals(outcomes, confidence), INTERVALS, made_with)
+    write_table(output.changes, recovery_changes(outcomes, confidence), CHANGES, made_with)
+    write_table(output.comparisons, compare_scores(outcomes, confidence), COMPARISONS, made_with)

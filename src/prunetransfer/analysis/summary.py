@@ -7,19 +7,21 @@ from typing import Any
 
 import pandas as pd
 
+from prunetransfer.analysis.prose import worst_targets
 from prunetransfer.analysis.retention import ROLES, mean_retention, shown_readout, with_sources
 from prunetransfer.analysis.verdicts import safe_sparsities
 
 
-def summarise(accuracy: pd.DataFrame, verdicts: pd.DataFrame) -> str:
-    """Mean retention by backbone, role, score, recovery and sparsity; the verdicts on P1 and P2; what recoveries gain.
+def summarise(accuracy: pd.DataFrame, verdicts: pd.DataFrame, safe: pd.DataFrame) -> str:
+    """Mean retention by backbone, role, score, recovery and sparsity; the verdicts on P1 and P2, what recoveries
+    gain, and the safe sparsities.
 
-    accuracy and verdicts: tables of the schemas ACCURACY and VERDICTS. The numbers are those of the figures and of
-    `judge`; no line says more than they do.
+    accuracy, verdicts, safe: tables of the schemas ACCURACY, VERDICTS, SAFE_SPARSITY. No line says more than they do.
     """
     frame, verdicts = with_sources(shown_readout(accuracy)), shown_readout(verdicts)
     parts = [_heading(frame), *_retention(frame), _kept(verdicts, frame["sparsity"]), _changed(verdicts)]
     parts.append(_recovered(frame, verdicts["tolerance"].max()))
+    parts.append(_safe(shown_readout(safe)))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -63,6 +65,7 @@ def _kept(verdicts: pd.DataFrame, sparsities: pd.Series) -> str:
             "partly": f"up to sparsity {row.safe_sparsity:g}",
             "fails": f"not at {sparsities.min():g}, the lowest sparsity tried",
         }[row.verdict]
+        found += f", assured up to {row.assured_sparsity:g}" if row.assured_sparsity else ", assured at none"
         lines.append(f"  {name}  {row.role:<9} {row.verdict:<9} {found}")
     bound = f"mean retention at least {1 - rows['tolerance'].max():g}"
     return "\n".join([f"P1: does pruning alone keep accuracy? ({bound})", *lines]) if lines else ""
@@ -87,11 +90,25 @@ def _changed(verdicts: pd.DataFrame) -> str:
     rows = verdicts[verdicts["prediction"] == "P2"]
     lines = []
     for name, row in _named(rows):
-        error = "" if pd.isna(row.standard_error) else f" ± {100 * row.standard_error:.1f}"
-        found = f"{100 * row.change:+.1f}{error} over {_count(row.cases, 'pair')}, {row.fell:.0f} fell"
+        change = f"{100 * row.change:+.1f} [{100 * row.low:+.1f}, {100 * row.high:+.1f}]"
+        found = f"{change} over {_count(row.cases, 'pair')}, {row.fell:.0f} fell"
         lines.append(f"  {name}  {row.role:<9} {row.verdict:<9} {found}")
-    title = "P2: does fine-tuning on the source improve transfer accuracy? (change of top-1 in points ± standard error)"
+    title = "P2: does fine-tuning on the source improve transfer accuracy? (change of top-1 in points [interval])"
     return "\n".join([title, *lines]) if lines else ""
+
+
+def _safe(safe: pd.DataFrame) -> str:
+    if safe.empty:
+        return ""
+    first, lines = safe.iloc[0], []
+    for name, row in _named(worst_targets(safe)):
+        criterion = f"on {row.prune_source}" if isinstance(row.prune_source, str) else "without data"
+        if row.recovery != "none":
+            criterion += f", {row.recovery}" + (f" on {row.tuned_on}" if isinstance(row.tuned_on, str) else "")
+        lost = f"{100 * row.lost:+.1f} points lost on other images"
+        lines.append(f"  {name}  {row.safe_sparsity:<5g} {lost}, worst on {row.target} (scored {criterion})")
+    lost = f"at most {100 * first.alpha:g} points lost on every transfer target"
+    return "\n".join([f"Safe sparsity: {lost}, at risk {first.delta:g} for each line", *lines]) if lines else ""
 
 
 def _named(rows: pd.DataFrame) -> Iterable[tuple[str, Any]]:

@@ -1,93 +1,97 @@
-"""The paper's two predictions, judged on the accuracy table with plain numbers.
+"""The paper's two predictions, judged image by image, with intervals.
 
 P1: pruning on source data keeps source and transfer accuracy. Judged on each role alone, without recovery.
-P2: fine-tuning the pruned backbone on the source improves transfer accuracy. Judged on pairs of rows that differ in
-nothing but the fine-tuning.
+P2: fine-tuning the pruned backbone on the source improves transfer accuracy. Judged on pairs of measurements that
+differ in nothing but the fine-tuning.
 """
 
 from __future__ import annotations
 
-import math
-
 import pandas as pd
 
-from prunetransfer.analysis.retention import mean_retention, with_sources
+from prunetransfer.analysis.outcomes import by_readout, cells
+from prunetransfer.analysis.paired import mean_difference, mean_ratio
+from prunetransfer.analysis.retention import mean_retention
 from prunetransfer.tables import VERDICTS
 
 GROUP = ["study", "backbone", "score", "readout"]
 ROUNDING = 1e-9  # a mean that equals 1 - τ up to rounding keeps its accuracy
 
 
-def judge(accuracy: pd.DataFrame, tolerance: float) -> pd.DataFrame:
+def judge(outcomes: pd.DataFrame, tolerance: float, confidence: float) -> pd.DataFrame:
     """The table of verdicts (schema VERDICTS): P1 by backbone, score, readout and role, P2 without role.
 
-    tolerance: τ in [0, 1); accuracy counts as kept where mean retention ≥ 1 - τ. A prediction that the table cannot
-    speak about (no fine-tuned rows, no target that is a source) has no row.
+    tolerance: τ in [0, 1); accuracy counts as kept where mean retention ≥ 1 - τ. confidence: that of the two-sided
+    intervals. A prediction that the outcomes cannot speak about (no fine-tuned rows, no source target) has no row.
     """
     rows = []
-    groups = [group for _, read in accuracy.groupby("readout") for group in with_sources(read).groupby(GROUP)]
-    for names, group in groups:
-        name = dict(zip(GROUP, names, strict=True))
-        untuned, tuned = (group[group["recovery"] == recovery] for recovery in ("none", "finetune"))
-        for role, measured in untuned.groupby("role"):
-            rows.append(name | {"prediction": "P1", "role": role} | _keeps(measured, tolerance))
-        pairs = _transfer_pairs(untuned, tuned)
-        if len(pairs):
-            change = pairs["top1"] - pairs["top1_before"]
-            rows.append(name | {"prediction": "P2", "role": "transfer"} | _changes(change))
+    for frame in by_readout(outcomes):
+        for names, group in frame.groupby(GROUP):
+            name = dict(zip(GROUP, names, strict=True)) | {"confidence": confidence}
+            untuned = group[group["recovery"] == "none"]
+            for role, measured in untuned.groupby("role"):
+                rows.append(name | {"prediction": "P1", "role": role} | _keeps(measured, tolerance, confidence))
+            pairs = before_and_after(group[group["recovery"].isin(["none", "finetune"])])
+            pairs = pairs[pairs["role"] == "transfer"]
+            if len(pairs):
+                rows.append(name | {"prediction": "P2", "role": "transfer"} | _changes(pairs, confidence))
     return pd.DataFrame(rows, columns=VERDICTS.names).astype({"fell": "Int64"})
 
 
-def _keeps(measured: pd.DataFrame, tolerance: float) -> dict[str, object]:
+def before_and_after(frame: pd.DataFrame) -> pd.DataFrame:
+    """Recovered rows, each with the outcomes `before` of the same mask without recovery. frame: of `with_sources`."""
+    same = ["study", "backbone", "score", "readout", "source", "sparsity", "target", "seed"]
+    before = frame.loc[frame["recovery"] == "none", [*same, "correct"]].rename(columns={"correct": "before"})
+    return frame[frame["recovery"] != "none"].merge(before, on=same)
+
+
+def _keeps(measured: pd.DataFrame, tolerance: float, confidence: float) -> dict[str, object]:
     """P1: `holds` if accuracy is kept at every sparsity tried, `partly` if only up to one of them, else `fails`."""
-    kept = _kept(measured, tolerance)
-    verdict = "holds" if kept.all() else "partly" if kept.any() else "fails"
+    found = {
+        sparsity: mean_ratio(cells(rows), confidence) for sparsity, rows in measured.groupby("sparsity", sort=True)
+    }
+    bound = 1 - tolerance - ROUNDING
+    kept = _up_to({sparsity: estimate.value >= bound for sparsity, estimate in found.items()})
     return {
-        "verdict": verdict,
+        "verdict": "holds" if kept == max(found) else "partly" if kept is not None else "fails",
         "cases": len(measured.drop_duplicates(["source", "target", "seed"])),
         "tolerance": tolerance,
-        "safe_sparsity": _safe(kept),
+        "safe_sparsity": kept or 0.0,
+        "assured_sparsity": _up_to({sparsity: estimate.low >= bound for sparsity, estimate in found.items()}) or 0.0,
     }
 
 
 def safe_sparsities(frame: pd.DataFrame, tolerance: float) -> pd.DataFrame:
     """Columns backbone, role, score, recovery, safe_sparsity, as in P1, but of each recovery where it was tried.
 
-    frame: what `with_sources` returns; tolerance: as for `judge`.
+    frame: the accuracy table as `with_sources` returns it; tolerance: as for `judge`.
     """
-    names = ["backbone", "role", "score", "recovery"]
-    rows = [(*key, _safe(_kept(group, tolerance))) for key, group in frame.groupby(names)]
+    names, rows = ["backbone", "role", "score", "recovery"], []
+    for key, group in frame.groupby(names):
+        means = mean_retention(group, by=["sparsity"]).set_index("sparsity")["retention"].sort_index()
+        rows.append((*key, _up_to(dict(means >= 1 - tolerance - ROUNDING)) or 0.0))
     return pd.DataFrame(rows, columns=[*names, "safe_sparsity"])
 
 
-def _kept(measured: pd.DataFrame, tolerance: float) -> pd.Series:
-    """Sparsity → whether mean retention is at least 1 - τ there and at all below, ascending."""
-    means = mean_retention(measured, by=["sparsity"]).set_index("sparsity")["retention"].sort_index()
-    return (means >= 1 - tolerance - ROUNDING).cummin()
+def _up_to(passed: dict[float, bool]) -> float | None:
+    """The last sparsity before the first that did not pass; None if that is the first."""
+    last = None
+    for sparsity, good in passed.items():
+        if not good:
+            break
+        last = sparsity
+    return last
 
 
-def _safe(kept: pd.Series) -> float:
-    return kept.index[kept].max() if kept.any() else 0.0
-
-
-def _transfer_pairs(untuned: pd.DataFrame, tuned: pd.DataFrame) -> pd.DataFrame:
-    same = ["source", "sparsity", "target", "seed"]
-    before = untuned[[*same, "top1"]].rename(columns={"top1": "top1_before"})
-    return tuned[tuned["role"] == "transfer"].merge(before, on=same)
-
-
-def _changes(change: pd.Series) -> dict[str, object]:
-    """P2: `improved` or `harmed` if the mean change lies more than two standard errors from 0, else `mixed`.
-
-    Pairs that share a mask are not independent: the standard error is a reading aid, not a test. One pair is `mixed`.
-    """
-    mean, error = change.mean(), change.sem()
-    clear = math.isfinite(error) and abs(mean) > 2 * error
-    verdict = "mixed" if not clear else "improved" if mean > 0 else "harmed"
+def _changes(pairs: pd.DataFrame, confidence: float) -> dict[str, object]:
+    """P2: `improved` or `harmed` if the interval of the mean change leaves out 0, else `mixed`."""
+    estimate = mean_difference(cells(pairs, before="before"), confidence)
+    fell = sum(after.sum() < before.sum() for before, after in zip(pairs["before"], pairs["correct"], strict=True))
     return {
-        "verdict": verdict,
-        "cases": len(change),
-        "change": mean,
-        "standard_error": error,
-        "fell": int((change < 0).sum()),
+        "verdict": "improved" if estimate.low > 0 else "harmed" if estimate.high < 0 else "mixed",
+        "cases": len(pairs),
+        "change": estimate.value,
+        "low": estimate.low,
+        "high": estimate.high,
+        "fell": int(fell),
     }

@@ -1,0 +1,65 @@
+"""Outcomes: which test images are classified right, dense and pruned, for every measurement of a study.
+
+A frame with one row a measurement: the columns CONDITION, `role`, and two bool arrays [n] over the same images in the
+same order, `dense` and `correct` (pruned). Rows of one backbone and target share the images.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import pandas as pd
+
+from prunetransfer.analysis.paired import Cell
+from prunetransfer.analysis.retention import with_sources
+from prunetransfer.artifacts import ArtifactError
+from prunetransfer.tables import PREDICTIONS, read_table, table_metadata
+
+CONDITION = ["study", "backbone", "score", "prune_source", "sparsity", "recovery", "tuned_on", "target", "readout"]
+CONDITION += ["seed"]
+
+
+def read_outcomes(paths: Iterable[str | os.PathLike], study: str) -> pd.DataFrame:
+    """The outcomes of evaluation jobs. paths: files of the schema PREDICTIONS, which name their job in their metadata.
+
+    Raises ArtifactError, naming the file, if two jobs of one backbone and target did not see the same images.
+    """
+    rows, known = [], {}
+    for path in paths:
+        job = table_metadata(path)["settings"]
+        answers = read_table(path, PREDICTIONS).set_index("readout")
+        labels = np.asarray(answers.loc["label", "predicted"])
+        answers = answers.drop("label").reset_index()
+        answers["correct"] = [np.asarray(predicted) == labels for predicted in answers["predicted"]]
+        first = known.setdefault((job["backbone"], job["target"]), (path, labels))
+        if not np.array_equal(first[1], labels):
+            raise ArtifactError(f"{path}: its images are not those of {first[0]}; they cannot be paired")
+        score, _, prune_source = job["criterion"].partition("@")
+        recovery, _, tuned_on = job["recovery"].partition("@")
+        is_dense = answers["sparsity"].isna()
+        dense = answers[is_dense].set_index("readout")["correct"]
+        rows += [
+            {
+                **{"study": study, "backbone": job["backbone"], "score": score, "prune_source": prune_source or None},
+                **{"sparsity": row.sparsity, "recovery": recovery, "tuned_on": tuned_on or None},
+                **{"target": job["target"], "readout": row.readout, "seed": int(job["seed"])},
+                "role": "source" if job["target"] in (prune_source, tuned_on) else "transfer",
+                **{"dense": dense[row.readout], "correct": row.correct},
+            }
+            for row in answers[~is_dense].itertuples()
+        ]
+    return pd.DataFrame(rows, columns=[*CONDITION, "role", "dense", "correct"])
+
+
+def by_readout(outcomes: pd.DataFrame) -> Iterator[pd.DataFrame]:
+    """The outcomes of each readout, with the column `source` (see `with_sources`)."""
+    for _, read in outcomes.groupby("readout"):
+        yield with_sources(read)
+
+
+def cells(frame: pd.DataFrame, before: str = "dense", after: str = "correct") -> list[Cell]:
+    """The paired cells of a frame's rows; before, after: its columns of outcomes."""
+    rows = zip(frame["target"], frame["seed"], frame[before], frame[after], strict=True)
+    return [Cell(target, seed, first, second) for target, seed, first, second in rows]

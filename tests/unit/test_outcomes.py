@@ -1,0 +1,192 @@
+"""From the answers of evaluation jobs to tables and page, on outcomes that can be counted by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from prunetransfer import tables
+from prunetransfer.analysis.comparisons import compare_scores, recovery_changes, retention_intervals
+from prunetransfer.analysis.influence import kept_overlap, mask_overlaps
+from prunetransfer.analysis.outcomes import read_outcomes
+from prunetransfer.analysis.predicted import predicted_increase, predicted_losses, predicted_safe
+from prunetransfer.analysis.prose import page, worst_targets
+from prunetransfer.analysis.safe import halves, safe_table
+from prunetransfer.analysis.verdicts import judge
+from prunetransfer.artifacts import ArtifactError, provenance
+
+IMAGES = 200
+LABELS = np.arange(IMAGES) % 4
+MISTAKES = {  # (criterion, recovery, target): the first so many images are wrong at sparsities 0.3 and 0.6
+    ("magnitude", "none", "digits"): (0, 40),
+    ("magnitude", "none", "glyphs"): (2, 60),
+    ("block@digits", "none", "digits"): (0, 4),
+    ("block@digits", "none", "glyphs"): (0, 30),
+    ("block@digits", "finetune@digits", "digits"): (0, 0),
+    ("block@digits", "finetune@digits", "glyphs"): (0, 10),
+}
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Prediction files of a study: the dense backbone is right on all images."""
+    paths = []
+    for (criterion, recovery, target), mistakes in MISTAKES.items():
+        rows = [{"sparsity": None, "readout": name, "predicted": LABELS.tolist()} for name in ("label", "zero_shot")]
+        for sparsity, wrong in zip((0.3, 0.6), mistakes, strict=True):
+            predicted = np.where(np.arange(IMAGES) < wrong, (LABELS + 1) % 4, LABELS).tolist()
+            rows.append({"sparsity": sparsity, "readout": "zero_shot", "predicted": predicted})
+        job = {"backbone": "net", "criterion": criterion, "recovery": recovery, "target": target, "seed": "0"}
+        paths.append(tmp_path / f"{len(paths)}.parquet")
+        tables.write_table(paths[-1], pd.DataFrame(rows), tables.PREDICTIONS, provenance(job))
+    return paths
+
+
+@pytest.fixture
+def outcomes(files):
+    return read_outcomes(files, "mini")
+
+
+def one(frame: pd.DataFrame, **names) -> pd.Series:
+    for column, value in names.items():
+        frame = frame[frame[column].isna()] if value is None else frame[frame[column] == value]
+    assert len(frame) == 1
+    return frame.iloc[0]
+
+
+def test_outcomes_say_which_images_are_right(outcomes):
+    assert len(outcomes) == 12
+    row = one(outcomes, score="block", recovery="none", target="glyphs", sparsity=0.6)
+    assert (row["prune_source"], row["role"], row["seed"], row["readout"]) == ("digits", "transfer", 0, "zero_shot")
+    assert row["dense"].all() and row["correct"].tolist() == [False] * 30 + [True] * 170
+    assert set(outcomes.loc[outcomes["target"] == "digits", "role"]) == {"source", "transfer"}  # magnitude saw nothing
+
+
+def test_jobs_that_saw_other_images_are_refused(files):
+    settings = tables.table_metadata(files[2])
+    changed = tables.read_table(files[2], tables.PREDICTIONS)
+    changed["predicted"] = [answers[::-1] for answers in changed["predicted"]]
+    tables.write_table(files[2], changed, tables.PREDICTIONS, settings)
+    with pytest.raises(ArtifactError, match=r"2\.parquet: its images are not those of .*0\.parquet"):
+        read_outcomes(files, "mini")
+
+
+def test_a_recovery_changes_what_mcnemar_counts(outcomes):
+    found = recovery_changes(outcomes, 0.95)
+    row = one(found, target="glyphs", sparsity=0.6)
+    assert (row["gained"], row["lost"], row["n"], row["change"], row["verdict"]) == (20, 0, 200, 0.1, "higher")
+    assert row["p_value"] == pytest.approx(2 * 0.5**20)
+    assert row["p_holm"] == pytest.approx(4 * row["p_value"])  # two targets, two sparsities
+    assert one(found, target="digits", sparsity=0.6)["verdict"] == "equal"  # 4 gained: p = 1/8
+    joined = one(found, target=None, sparsity=0.6)
+    assert (joined["n"], joined["gained"]) == (200, 20)  # glyphs is the one transfer target
+    assert joined["p_holm"] == pytest.approx(2 * joined["p_value"])
+
+
+def test_scores_are_compared_on_the_same_source_and_target(outcomes):
+    found = compare_scores(outcomes, 0.95)
+    row = one(found, role="transfer", sparsity=0.6)
+    assert (row["score"], row["other_score"], row["cases"]) == ("block", "magnitude", 1)
+    assert row["difference"] == pytest.approx(30 / 200)
+    assert row["low"] > 0 and row["verdict"] == "higher"
+    assert one(found, role="source", sparsity=0.6)["difference"] == pytest.approx(36 / 200)
+    assert one(found, role="source", sparsity=0.3)["verdict"] == "equal"
+
+
+def test_safe_sparsity_is_chosen_on_one_half_and_reported_on_the_other(outcomes):
+    found = safe_table(outcomes, alpha=0.1, delta=0.1, seed=5, confidence=0.95)
+    row = one(found, score="magnitude", target="digits")
+    assert (row["safe_sparsity"], row["next_sparsity"], row["calibration_images"]) == (0.3, 0.6, 100)
+    tuned = one(found, recovery="finetune", target="glyphs")
+    _, reported_on = halves(IMAGES, 5)
+    expected = np.mean(reported_on < 10) if tuned["safe_sparsity"] == 0.6 else 0
+    assert tuned["lost"] == pytest.approx(expected)
+    assert (found["violations"] <= 0.1).all()
+    assert one(worst_targets(found), score="magnitude")["safe_sparsity"] == 0.3
+
+
+def masks(*kept):
+    return {"a": np.isin(np.arange(10), kept)}
+
+
+def test_masks_are_compared_between_sources_and_between_draws():
+    drawn = {("digits", 0): masks(0, 1, 2, 3), ("glyphs", 0): masks(2, 3, 4, 5), ("digits", 1): masks(0, 1, 2, 9)}
+    jobs = [
+        {"backbone": "net", "score": "block", "prune_source": source, "seed": seed, "sparsity": 0.6}
+        for source, seed in drawn
+    ]
+    rows = pd.DataFrame(mask_overlaps(jobs, lambda job: drawn[job["prune_source"], job["seed"]]))
+    assert len(rows) == 2  # other source and other seed at once says nothing
+    assert one(rows, between="sources")["overlap"] == 0.5
+    assert one(rows, between="draws")["overlap"] == 0.75
+    with pytest.raises(ValueError, match="different weights"):
+        kept_overlap(masks(1), {"b": np.ones(10, dtype=bool)})
+
+
+def test_the_predicted_increase_is_the_sum_of_what_is_pruned():
+    scores = {"a": np.array([[1, 2], [4, 8]], dtype=np.float32), "b": np.array([16, 32], dtype=np.float32)}
+    mask = {"a": np.array([[False, True], [False, True]]), "b": np.array([True, False])}
+    assert predicted_increase(scores, mask) == 37
+
+
+def losses() -> pd.DataFrame:
+    """Accuracy rows of a data-free and a data-based score: dense loss 1, loss 1 + q²."""
+    return pd.DataFrame(
+        {"study": "mini", "backbone": "net", "score": score, "prune_source": source, "sparsity": q, "target": "glyphs"}
+        | {"role": "transfer", "readout": "zero_shot", "seed": 0, "recovery": "none", "loss": 1 + q**2, "dense_loss": 1}
+        for score, source in (("magnitude", None), ("block", "digits"))
+        for q in (0.1, 0.3, 0.6)
+    )
+
+
+def test_predicted_and_measured_safe_sparsity():
+    accuracy = losses()
+    predicted = accuracy[["backbone", "score", "prune_source", "seed", "sparsity"]].assign(
+        predicted=[0.1, 0.2, 0.9, 0.0, 0.05, 0.09]
+    )
+    both = predicted_losses(predicted, accuracy)
+    assert both["measured"].tolist() == pytest.approx([0.01, 0.09, 0.36] * 2)
+    found = predicted_safe(both, accuracy, tolerance=0.1)
+    magnitude, block = (one(found, score=score) for score in ("magnitude", "block"))
+    assert (magnitude["predicted_sparsity"], magnitude["measured_sparsity"]) == (0.1, 0.3)
+    assert (block["predicted_sparsity"], block["measured_sparsity"]) == (0.6, 0.3)
+    assert magnitude["rank_correlation"] == 1 and block["allowed"] == 0.1
+
+
+def test_tables_fit_their_schemas_and_the_page_states_them(outcomes, tmp_path):
+    accuracy, overlaps = losses(), pd.DataFrame(columns=tables.MASK_OVERLAP.names)
+    predicted = accuracy[["backbone", "score", "prune_source", "seed", "sparsity"]].assign(predicted=0.01)
+    found = {
+        "verdicts": judge(outcomes, 0.05, 0.95),
+        "intervals": retention_intervals(outcomes, 0.95),
+        "changes": recovery_changes(outcomes, 0.95),
+        "comparisons": compare_scores(outcomes, 0.95),
+        "safe_sparsity": safe_table(outcomes, 0.05, 0.1, 0, 0.95),
+        "mask_overlap": overlaps,
+        "predicted_safe": predicted_safe(predicted_losses(predicted, accuracy), accuracy, 0.05),
+    }
+    for name, frame in found.items():
+        schema = getattr(tables, name.upper())
+        tables.write_table(tmp_path / f"{name}.parquet", frame, schema, {})
+        found[name] = tables.read_table(tmp_path / f"{name}.parquet", schema)
+    text = page(**found)
+    p2 = one(found["verdicts"], prediction="P2")
+    assert f"| net | block | zero_shot | improved | {100 * p2['change']:+.1f} [" in text
+    assert "| net | finetune | block | zero_shot | 0.6 | 1 | 0 | 0 |" in text
+    assert "at most 5 points of accuracy; the risk that this is wrong is at most 0.1" in text
+    assert "cannot be told" not in text  # there is no overlap to speak about
+    assert "nan" not in text.lower().split()
+
+
+def test_the_page_says_that_one_seed_cannot_tell_sources_from_draws(outcomes):
+    empty = {
+        name: pd.DataFrame(columns=getattr(tables, name.upper()).names)
+        for name in ("verdicts", "changes", "comparisons", "safe_sparsity", "predicted_safe")
+    }
+    overlap = pd.DataFrame(
+        [{"backbone": "net", "score": "block", "sparsity": 0.3, "between": "sources", "overlap": 0.8}]
+    )
+    text = page(**empty, intervals=retention_intervals(outcomes, 0.95), mask_overlap=overlap)
+    assert "| net | block | 0.3 | 0.800 | - |" in text and "cannot be told" in text
+    assert "P1" not in text and "Safe sparsity" not in text

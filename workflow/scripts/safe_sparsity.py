@@ -1,0 +1,12 @@
+"""Choose how far each mask may go with a finite-sample guarantee."""
+
+from prunetransfer.analysis.outcomes import read_outcomes
+from prunetransfer.analysis.safe import safe_table
+from prunetransfer.artifacts import provenance
+from prunetransfer.stage import stage
+from prunetransfer.tables import SAFE_SPARSITY, write_table
+
+with stage(snakemake):
+    levels = dict(snakemake.params.levels)
+    found = safe_table(read_outcomes(snakemake.input, snakemake.params.study), **levels)
+    write_table(snakemake.output[0], found, SAFE_SPARSITY, provenance(levels))
