@@ -26,6 +26,8 @@ from prunetransfer.curvature.seeds import CURVATURES
 from prunetransfer.datasets.kinds.torchvision import SPLITS_OF, VARIANTS
 from prunetransfer.datasets.splits import SAMPLINGS
 from prunetransfer.datasets.views import STEPS
+from prunetransfer.evaluation import READOUTS
+from prunetransfer.heads.fitting import KINDS
 from prunetransfer.losses import LOSSES
 from prunetransfer.scores import SCORES
 
@@ -98,6 +100,7 @@ def test_fills_every_default_at_every_depth(repository, root):
     filled = validate_config(VALID, repository / "workflow/schemas/config.schema.yaml", root)
     assert filled["threads"] == 1 and filled["gpu"] == "auto" and filled["tolerance"] == 0.05
     assert filled["head"] == {"kind": "ridge", "alpha": "auto"}
+    assert (filled["readouts"], filled["neighbours"]) == (["zero_shot"], 20)
     assert filled["backbones"]["net"]["weights"] == {
         "source": "net.pt",
         "sha256": None,
@@ -306,6 +309,16 @@ WRONG = [
     ("tolerance", math.inf, "tolerance = inf: must be a number above 0 and below 1 and finite"),
     ("head", {"alpha": 0}, "head.alpha = 0: must be auto or a number above 0"),
     ("head", {"alpha": "atuo"}, "head.alpha = 'atuo': must be auto or a number above 0"),
+    ("head/kind", "logistc", "head.kind = 'logistc': must be one of ridge, logistic. Did you mean 'logistic'?"),
+    (
+        "readouts",
+        [],
+        "readouts = []: must be a list of at least one, each one of zero_shot, linear_probe, knn, none twice",
+    ),
+    ("readouts", ["knn", "knn"], "readouts[1] = 'knn': is there twice"),
+    ("readouts", ["knnn"], "readouts[0] = 'knnn': must be one of zero_shot, linear_probe, knn. Did you mean 'knn'?"),
+    ("neighbours", 0, "neighbours = 0: must be at least 1"),
+    ("neighbours", 2.5, "neighbours = 2.5: must be a whole number at least 1"),
     ("gpu", "atuo", "gpu = 'atuo': must be one of auto, true, false. Did you mean 'auto'?"),
     ("gpu", 1, "gpu = 1: must be one of auto, true, false"),
     (
@@ -694,6 +707,12 @@ def test_each_score_may_choose_what_the_library_has(schema):
 def test_curvature_that_draws_may_be_told_how_often(curvature, draws, schema, root):
     config = changed("scores/diagonal", {"curvature": curvature, "draws": draws})
     assert validate_config(config, schema, root)["scores"]["diagonal"]["draws"] == draws
+
+
+def test_the_schema_names_the_readouts_and_kinds_of_head(schema):
+    properties = load_schema(schema)["properties"]
+    assert properties["readouts"]["items"]["enum"] == list(READOUTS)
+    assert properties["head"]["properties"]["kind"]["enum"] == list(KINDS)
 
 
 def test_each_recovery_takes_what_its_function_does(schema):

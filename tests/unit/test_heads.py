@@ -110,6 +110,12 @@ def test_a_class_without_an_image_is_refused(alpha):
         fit_ridge(features[labels > 0], labels[labels > 0], 3, alpha)
 
 
+def test_logistic_holds_out_no_class_of_one_image():
+    features, labels = task(sizes=(20, 1, 10))
+    head = fit_logistic(features, labels, 3)
+    assert (head(features).argmax(1)[labels == 1] == 1).all()
+
+
 @pytest.mark.parametrize("sizes", [(20, 1, 10), (1, 1, 1), (2, 1, 1)])
 def test_classes_of_one_image_work(sizes):
     features, labels = task(sizes=sizes)
@@ -160,7 +166,13 @@ def test_logistic_is_that_of_scikit_learn(width, alpha):
 def test_logistic_on_real_images_is_that_of_scikit_learn(alpha):
     digits = load_digits()
     x, y = torch.from_numpy(digits.data).float(), torch.from_numpy(digits.target)
-    like_scikit_learn(x[:1000], y[:1000], 10, alpha, x[1000:], y[1000:])
+    like_scikit_learn(x[:500], y[:500], 10, alpha, x[500:], y[500:])
+
+
+def test_logistic_on_few_images_of_uneven_features_is_that_of_scikit_learn():
+    features, labels = task(96, sizes=(4,) * 25, apart=0.45)
+    features *= torch.arange(1, 97).rsqrt()
+    like_scikit_learn(features, labels, 25, 0.1, features, labels)
 
 
 def test_the_penalty_of_logistic_is_chosen_on_held_out_images():

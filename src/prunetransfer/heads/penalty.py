@@ -26,11 +26,13 @@ def class_weights(labels: Tensor, classes: int) -> Tensor:
 def principal_axes(centred: Tensor) -> tuple[Tensor, Tensor]:
     """Eigenvalues [r] and orthonormal eigenvectors [d, r] of `centred`ᵀ`centred`, by way of the smaller Gram matrix.
 
-    centred: [n, d]. Where n < d, directions in which nothing varies are left out.
+    centred: [n, d]. Both are float64; where n ≥ d, as exact as a Gram matrix of the given precision. Where n < d,
+    directions in which nothing varies are left out.
     """
     if len(centred) >= centred.shape[1]:
-        values, vectors = torch.linalg.eigh(centred.T @ centred)
+        values, vectors = torch.linalg.eigh((centred.T @ centred).double())
         return values.clamp(min=0), vectors
+    centred = centred.double()
     values, vectors = torch.linalg.eigh(centred @ centred.T)
     varies = values > values[-1] * len(values) * torch.finfo(values.dtype).eps
     values, vectors = values[varies], vectors[:, varies]
