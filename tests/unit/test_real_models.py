@@ -22,7 +22,7 @@ MODELS = {
     ),
     "squeezenet1_0_imagenet_dc": (
         torchvision.models.squeezenet1_0,
-        Preparation(227, "bilinear", 0.887),
+        Preparation(227),
         ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
         0.614,
     ),
