@@ -151,6 +151,7 @@ rule training:
         LOGS / "training.log",
     benchmark:
         COSTS / "training.tsv"
+    localrule: True
     resources:
         **job(mem_mb=2000, minutes=10),
     script:
