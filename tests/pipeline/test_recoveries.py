@@ -53,6 +53,12 @@ def test_only_links_that_a_chain_needs_run(study):
     }
 
 
+def test_a_recovery_is_tried_on_the_masks_of_its_scores(study):
+    study.config |= {"recoveries": {"none": {}, "moments": {"sparsities": [0.4], "scores": ["diagonal"]}}}
+    recovered = {job for job in study.planned() if job.startswith("recovered/")}
+    assert recovered == {"recovered/moments@red/net/diagonal@red/seed0/0.4"}
+
+
 def test_no_head_reaches_a_recovery_without_labels(study):
     with_chain(study)
     study.config |= {"targets": ["blue"]}

@@ -721,7 +721,7 @@ def test_each_recovery_takes_what_its_function_does(schema):
     assert sorted(known) == modules(prunetransfer.recovery)
     for name in known:
         recover = importlib.import_module(f"prunetransfer.recovery.{name}").recover
-        settings = recoveries[name]["properties"].keys() - {"recovery", "sparsities", "backbones"}
+        settings = recoveries[name]["properties"].keys() - {"recovery", "sparsities", "backbones", "scores"}
         assert settings == keyword_only(recover), name
 
 

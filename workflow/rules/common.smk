@@ -87,11 +87,11 @@ def criteria():
 
 def recoveries(backbone, criterion):
     """Every recovery of a criterion: tuned on the criterion's own source, or on each where it is data-free."""
-    _, source = split_name(criterion)
+    score, source = split_name(criterion)
     for recovery, settings in config["recoveries"].items():
         if recovery == "none":
             yield recovery
-        elif backbone in settings["backbones"]:
+        elif backbone in settings["backbones"] and score in settings["scores"]:
             yield from (f"{recovery}@{tuned_on}" for tuned_on in ([source] if source else config["sources"]))
 
 
@@ -157,7 +157,7 @@ def recovery_settings(wildcards):
     """The entry of a chain's last link; where a recovery is tried is the study's affair."""
     _, last = links(wildcards.recovery)
     settings = config["recoveries"][last]
-    return {key: value for key, value in settings.items() if key not in ("sparsities", "backbones")}
+    return {key: value for key, value in settings.items() if key not in ("sparsities", "backbones", "scores")}
 
 
 def recovery_files(wildcards):
