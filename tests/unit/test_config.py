@@ -162,7 +162,8 @@ def test_a_chain_of_recoveries_names_entries(schema, root):
     chained = {"none": {}, "broad": {"recovery": "reconstruct"}, "moments": {}, "broad+moments": {"sparsities": [0.5]}}
     filled = validate_config(changed("recoveries", chained), schema, root)["recoveries"]
     assert filled["broad"]["recovery"] == "reconstruct" and filled["moments"]["recovery"] == "moments"
-    assert filled["broad+moments"] == {"sparsities": [0.5], "backbones": ["net", "own"]}
+    scores = ["magnitude", "diagonal", "block-1"]
+    assert filled["broad+moments"] == {"sparsities": [0.5], "backbones": ["net", "own"], "scores": scores}
 
 
 def test_no_recovery_is_the_default(schema, root):
