@@ -92,11 +92,10 @@ def test_pruned_weights_stay_zero_and_kept_ones_finite(name, kind):
     assert all(tensor.isfinite().all() for tensor in pruned.network.state_dict().values())
 
 
-@pytest.mark.parametrize("name", MODULES)
+# batchnorm does not ask what the dense backbone had.
+@pytest.mark.parametrize("name", sorted(MODULES.keys() - {"batchnorm"}))
 @pytest.mark.parametrize("kind", BACKBONES)
 def test_nothing_is_recovered_where_nothing_is_pruned(name, kind):
-    if name == "batchnorm":
-        pytest.skip("it does not ask what the dense backbone had")
     dense = backbone_of(kind).double()
     same, before = copy.deepcopy(dense), state_of(dense)
     mask = {layer: torch.ones_like(w, dtype=torch.bool) for layer, w in dense.prunable().items()}

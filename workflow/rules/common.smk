@@ -19,7 +19,7 @@ try:
 except ConfigError as error:
     sys.exit("config:\n  " + str(error).replace("\n", "\n  "))
 
-# Jobs inherit it. Threads that wait for each other without giving way cost 10 to 100 times the work where more of them
+# Jobs inherit it. Threads that wait for each other without giving way cost 5 to 10 times the work where more of them
 # run than there are cores (docs/benchmarks.md).
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
