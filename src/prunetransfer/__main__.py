@@ -8,7 +8,10 @@ from pathlib import Path
 
 from prunetransfer.analysis.summary import summarise
 from prunetransfer.artifacts import ArtifactError
-from prunetransfer.tables import ACCURACY, SAFE_SPARSITY, VERDICTS, read_table
+from prunetransfer.schemas.accuracy import ACCURACY
+from prunetransfer.schemas.safe import SAFE_SPARSITY
+from prunetransfer.schemas.verdicts import VERDICTS
+from prunetransfer.tables import read_table
 
 
 def main() -> None:

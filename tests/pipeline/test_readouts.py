@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from prunetransfer.artifacts import read_metadata
-from prunetransfer.tables import ACCURACY, read_table
+from prunetransfer.schemas.accuracy import ACCURACY
+from prunetransfer.tables import read_table
 
 READOUTS = ["zero_shot", "linear_probe", "knn"]
 

@@ -6,7 +6,8 @@ import numpy as np
 
 from prunetransfer.artifacts import read_tensors
 from prunetransfer.masks import read_mask
-from prunetransfer.tables import ACCURACY, read_table
+from prunetransfer.schemas.accuracy import ACCURACY
+from prunetransfer.tables import read_table
 
 
 def with_chain(study) -> None:

@@ -11,7 +11,8 @@ import time
 import pytest
 from pandas.testing import assert_frame_equal
 
-from prunetransfer.tables import ACCURACY, read_table
+from prunetransfer.schemas.accuracy import ACCURACY
+from prunetransfer.tables import read_table
 
 TABLE = "results/tiny/tables/accuracy.parquet"
 

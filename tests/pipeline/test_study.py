@@ -10,7 +10,11 @@ import pandas as pd
 from prunetransfer.artifacts import read_metadata, read_tensors
 from prunetransfer.curvature.damping import GRID
 from prunetransfer.masks import read_mask
-from prunetransfer.tables import ACCURACY, CONVERGENCE, DAMPING, LAYER_SPARSITY, TRAINING, VERDICTS, read_table
+from prunetransfer.schemas.accuracy import ACCURACY
+from prunetransfer.schemas.masks import CONVERGENCE, DAMPING, LAYER_SPARSITY
+from prunetransfer.schemas.training import TRAINING
+from prunetransfer.schemas.verdicts import VERDICTS
+from prunetransfer.tables import read_table
 
 RESULTS = "results/tiny"
 

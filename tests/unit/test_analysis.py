@@ -8,7 +8,9 @@ from prunetransfer.analysis.retention import at_sparsity, mean_retention, middle
 from prunetransfer.analysis.safe import safe_table
 from prunetransfer.analysis.summary import summarise
 from prunetransfer.analysis.verdicts import judge
-from prunetransfer.tables import ACCURACY, VERDICTS, write_table
+from prunetransfer.schemas.accuracy import ACCURACY
+from prunetransfer.schemas.verdicts import VERDICTS
+from prunetransfer.tables import write_table
 
 
 def row(score, target, sparsity, retention, source=None, tuned_on=None, seed=0, **changed) -> dict:

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from prunetransfer import tables
 from prunetransfer.analysis.comparisons import compare_scores, recovery_changes, retention_intervals
 from prunetransfer.analysis.influence import kept_overlap, mask_overlaps
 from prunetransfer.analysis.outcomes import read_outcomes
@@ -15,6 +14,9 @@ from prunetransfer.analysis.prose import page, worst_targets
 from prunetransfer.analysis.safe import halves, safe_table
 from prunetransfer.analysis.verdicts import judge
 from prunetransfer.artifacts import ArtifactError, provenance
+from prunetransfer.schemas.accuracy import PREDICTIONS
+from prunetransfer.schemas.registry import TABLES
+from prunetransfer.tables import read_table, table_metadata, write_table
 
 IMAGES = 200
 LABELS = np.arange(IMAGES) % 4
@@ -39,7 +41,7 @@ def files(tmp_path):
             rows.append({"sparsity": sparsity, "readout": "zero_shot", "predicted": predicted})
         job = {"backbone": "net", "criterion": criterion, "recovery": recovery, "target": target, "seed": "0"}
         paths.append(tmp_path / f"{len(paths)}.parquet")
-        tables.write_table(paths[-1], pd.DataFrame(rows), tables.PREDICTIONS, provenance(job))
+        write_table(paths[-1], pd.DataFrame(rows), PREDICTIONS, provenance(job))
     return paths
 
 
@@ -64,10 +66,10 @@ def test_outcomes_say_which_images_are_right(outcomes):
 
 
 def test_jobs_that_saw_other_images_are_refused(files):
-    settings = tables.table_metadata(files[2])
-    changed = tables.read_table(files[2], tables.PREDICTIONS)
+    settings = table_metadata(files[2])
+    changed = read_table(files[2], PREDICTIONS)
     changed["predicted"] = [answers[::-1] for answers in changed["predicted"]]
-    tables.write_table(files[2], changed, tables.PREDICTIONS, settings)
+    write_table(files[2], changed, PREDICTIONS, settings)
     with pytest.raises(ArtifactError, match=r"2\.parquet: its images are not those of .*0\.parquet"):
         read_outcomes(files, "mini")
 
@@ -155,7 +157,7 @@ def test_predicted_and_measured_safe_sparsity():
 
 
 def test_tables_fit_their_schemas_and_the_page_states_them(outcomes, tmp_path):
-    accuracy, overlaps = losses(), pd.DataFrame(columns=tables.MASK_OVERLAP.names)
+    accuracy, overlaps = losses(), pd.DataFrame(columns=TABLES["mask_overlap"].names)
     predicted = accuracy[["backbone", "score", "prune_source", "seed", "sparsity"]].assign(predicted=0.01)
     found = {
         "verdicts": judge(outcomes, 0.05, 0.95),
@@ -167,9 +169,9 @@ def test_tables_fit_their_schemas_and_the_page_states_them(outcomes, tmp_path):
         "predicted_safe": predicted_safe(predicted_losses(predicted, accuracy), accuracy, 0.05),
     }
     for name, frame in found.items():
-        schema = getattr(tables, name.upper())
-        tables.write_table(tmp_path / f"{name}.parquet", frame, schema, {})
-        found[name] = tables.read_table(tmp_path / f"{name}.parquet", schema)
+        schema = TABLES[name]
+        write_table(tmp_path / f"{name}.parquet", frame, schema, {})
+        found[name] = read_table(tmp_path / f"{name}.parquet", schema)
     text = page(**found)
     p2 = one(found["verdicts"], prediction="P2")
     assert f"| net | block | zero_shot | improved | {100 * p2['change']:+.1f} [" in text
@@ -181,7 +183,7 @@ def test_tables_fit_their_schemas_and_the_page_states_them(outcomes, tmp_path):
 
 def test_the_page_says_that_one_seed_cannot_tell_sources_from_draws(outcomes):
     empty = {
-        name: pd.DataFrame(columns=getattr(tables, name.upper()).names)
+        name: pd.DataFrame(columns=TABLES[name].names)
         for name in ("verdicts", "changes", "comparisons", "safe_sparsity", "predicted_safe")
     }
     overlap = pd.DataFrame(

@@ -8,20 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from prunetransfer import tables
 from prunetransfer.artifacts import ArtifactError
-from prunetransfer.tables import (
-    ACCURACY,
-    CONVERGENCE,
-    DAMPING,
-    LAYER_SPARSITY,
-    PREDICTIONS,
-    TRAINING,
-    VERDICTS,
-    keys,
-    read_table,
-    write_table,
-)
+from prunetransfer.schemas.accuracy import ACCURACY, PREDICTIONS
+from prunetransfer.schemas.masks import DAMPING, LAYER_SPARSITY
+from prunetransfer.schemas.registry import TABLES
+from prunetransfer.tables import keys, read_table, write_table
 
 DOCS = Path(__file__).parents[2] / "docs/results.md"
 
@@ -144,25 +135,7 @@ def test_one_row_of_accuracy_is_named_by_what_was_measured():
     ]
 
 
-@pytest.mark.parametrize(
-    ("table", "schema"),
-    [
-        ("accuracy", ACCURACY),
-        ("layer_sparsity", LAYER_SPARSITY),
-        ("damping", DAMPING),
-        ("convergence", CONVERGENCE),
-        ("training", TRAINING),
-        ("verdicts", VERDICTS),
-        ("predictions", PREDICTIONS),
-        ("intervals", tables.INTERVALS),
-        ("changes", tables.CHANGES),
-        ("comparisons", tables.COMPARISONS),
-        ("mask_overlap", tables.MASK_OVERLAP),
-        ("safe_sparsity", tables.SAFE_SPARSITY),
-        ("predicted_loss", tables.PREDICTED_LOSS),
-        ("predicted_safe", tables.PREDICTED_SAFE),
-    ],
-)
+@pytest.mark.parametrize(("table", "schema"), [*TABLES.items(), ("predictions", PREDICTIONS)])
 def test_the_documentation_describes_every_column_as_the_schema_does(table, schema):
     section = re.split(r"^## ", DOCS.read_text(encoding="utf-8"), flags=re.MULTILINE)
     (text,) = [part for part in section if part.startswith(f"{table}.parquet\n")]

@@ -3,8 +3,9 @@
 import pandas as pd
 
 from prunetransfer.artifacts import provenance
+from prunetransfer.schemas.accuracy import ACCURACY, EVALUATION
 from prunetransfer.stage import stage
-from prunetransfer.tables import ACCURACY, EVALUATION, read_table, write_table
+from prunetransfer.tables import read_table, write_table
 
 with stage(snakemake):
     frame = pd.concat([read_table(path, EVALUATION) for path in snakemake.input], ignore_index=True)

@@ -7,8 +7,9 @@ import pandas as pd
 
 from prunetransfer.analysis.convergence import agreement
 from prunetransfer.artifacts import provenance, read_metadata, read_tensors
+from prunetransfer.schemas.masks import CONVERGENCE
 from prunetransfer.stage import stage
-from prunetransfer.tables import CONVERGENCE, write_table
+from prunetransfer.tables import write_table
 
 with stage(snakemake):
     sweeps = defaultdict(list)

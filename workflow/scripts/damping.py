@@ -3,8 +3,9 @@
 import pandas as pd
 
 from prunetransfer.artifacts import provenance, read_metadata
+from prunetransfer.schemas.masks import DAMPING
 from prunetransfer.stage import stage
-from prunetransfer.tables import DAMPING, write_table
+from prunetransfer.tables import write_table
 
 with stage(snakemake):
     rows = []

@@ -4,8 +4,10 @@ import importlib
 
 from prunetransfer.analysis.retention import shown_readout
 from prunetransfer.figures.style import save
+from prunetransfer.schemas.accuracy import ACCURACY
+from prunetransfer.schemas.masks import LAYER_SPARSITY
 from prunetransfer.stage import stage
-from prunetransfer.tables import ACCURACY, LAYER_SPARSITY, read_table
+from prunetransfer.tables import read_table
 
 with stage(snakemake):
     figure = importlib.import_module(f"prunetransfer.figures.{snakemake.params.figure}")

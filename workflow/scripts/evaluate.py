@@ -8,8 +8,9 @@ from prunetransfer.datasets.splits import read_split
 from prunetransfer.devices import prepare_process
 from prunetransfer.evaluation import evaluate_grid
 from prunetransfer.heads import read_head
+from prunetransfer.schemas.accuracy import EVALUATION, PREDICTIONS
 from prunetransfer.stage import stage
-from prunetransfer.tables import EVALUATION, PREDICTIONS, write_table
+from prunetransfer.tables import write_table
 
 with stage(snakemake):
     job = snakemake.wildcards

@@ -4,8 +4,9 @@ import pandas as pd
 
 from prunetransfer.artifacts import provenance, read_metadata
 from prunetransfer.masks import layer_counts, read_mask
+from prunetransfer.schemas.masks import LAYER_SPARSITY
 from prunetransfer.stage import stage
-from prunetransfer.tables import LAYER_SPARSITY, write_table
+from prunetransfer.tables import write_table
 
 with stage(snakemake):
     rows = []

@@ -5,8 +5,9 @@ import pandas as pd
 from prunetransfer.analysis.influence import mask_overlaps
 from prunetransfer.artifacts import provenance, read_metadata
 from prunetransfer.masks import read_mask
+from prunetransfer.schemas.masks import MASK_OVERLAP
 from prunetransfer.stage import stage
-from prunetransfer.tables import MASK_OVERLAP, write_table
+from prunetransfer.tables import write_table
 
 with stage(snakemake):
     jobs = []

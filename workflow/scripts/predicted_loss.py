@@ -5,8 +5,10 @@ import pandas as pd
 from prunetransfer.analysis.predicted import predicted_increase, predicted_losses, predicted_safe
 from prunetransfer.artifacts import provenance, read_metadata, read_tensors
 from prunetransfer.masks import read_mask
+from prunetransfer.schemas.accuracy import ACCURACY
+from prunetransfer.schemas.safe import PREDICTED_LOSS, PREDICTED_SAFE
 from prunetransfer.stage import stage
-from prunetransfer.tables import ACCURACY, PREDICTED_LOSS, PREDICTED_SAFE, read_table, write_table
+from prunetransfer.tables import read_table, write_table
 
 
 def criterion(path):

@@ -3,8 +3,9 @@
 from prunetransfer.analysis.outcomes import read_outcomes
 from prunetransfer.analysis.safe import safe_table
 from prunetransfer.artifacts import provenance
+from prunetransfer.schemas.safe import SAFE_SPARSITY
 from prunetransfer.stage import stage
-from prunetransfer.tables import SAFE_SPARSITY, write_table
+from prunetransfer.tables import write_table
 
 with stage(snakemake):
     levels = dict(snakemake.params.levels)

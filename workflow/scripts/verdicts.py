@@ -4,8 +4,9 @@ from prunetransfer.analysis.comparisons import compare_scores, recovery_changes,
 from prunetransfer.analysis.outcomes import read_outcomes
 from prunetransfer.analysis.verdicts import judge
 from prunetransfer.artifacts import provenance
+from prunetransfer.schemas.verdicts import CHANGES, COMPARISONS, INTERVALS, VERDICTS
 from prunetransfer.stage import stage
-from prunetransfer.tables import CHANGES, COMPARISONS, INTERVALS, VERDICTS, write_table
+from prunetransfer.tables import write_table
 
 with stage(snakemake):
     levels, output = dict(snakemake.params.levels), snakemake.output

@@ -15,7 +15,8 @@ import pandas as pd
 from prunetransfer.analysis.paired import Cell
 from prunetransfer.analysis.retention import with_sources
 from prunetransfer.artifacts import ArtifactError
-from prunetransfer.tables import PREDICTIONS, read_table, table_metadata
+from prunetransfer.schemas.accuracy import PREDICTIONS
+from prunetransfer.tables import read_table, table_metadata
 
 CONDITION = ["study", "backbone", "score", "prune_source", "sparsity", "recovery", "tuned_on", "target", "readout"]
 CONDITION += ["seed"]

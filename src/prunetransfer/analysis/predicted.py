@@ -14,7 +14,7 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from prunetransfer.masks import Mask
-from prunetransfer.tables import PREDICTED_LOSS, PREDICTED_SAFE
+from prunetransfer.schemas.safe import PREDICTED_LOSS, PREDICTED_SAFE
 
 
 def predicted_increase(scores: Mapping[str, np.ndarray], mask: Mask) -> float:

@@ -15,7 +15,7 @@ import pandas as pd
 
 from prunetransfer.analysis.outcomes import CONDITION
 from prunetransfer.analysis.paired import Cell, check_pairs, mean_difference
-from prunetransfer.tables import SAFE_SPARSITY
+from prunetransfer.schemas.safe import SAFE_SPARSITY
 
 ROUNDING = 1e-9
 DRAWS = 200  # calibration sets that the check on the study's own images draws

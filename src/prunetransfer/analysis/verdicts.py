@@ -12,7 +12,7 @@ import pandas as pd
 from prunetransfer.analysis.outcomes import by_readout, cells
 from prunetransfer.analysis.paired import mean_difference, mean_ratio
 from prunetransfer.analysis.retention import mean_retention
-from prunetransfer.tables import VERDICTS
+from prunetransfer.schemas.verdicts import VERDICTS
 
 GROUP = ["study", "backbone", "score", "readout"]
 ROUNDING = 1e-9  # a mean that equals 1 - τ up to rounding keeps its accuracy

@@ -1,0 +1,64 @@
+"""What evaluations measured."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from prunetransfer.schemas.columns import (
+    BACKBONE,
+    CLASSES,
+    PRUNE_SOURCE,
+    READOUT,
+    SCORE,
+    SEED,
+    SPARSITY,
+    STUDY,
+    key,
+    value,
+)
+
+ACCURACY = pa.schema(
+    [
+        STUDY,
+        BACKBONE,
+        value("architecture", pa.string(), "", "what built the backbone: a timm name or a factory"),
+        value("pretraining", pa.string(), "", "label of the pre-training that gave the weights"),
+        SCORE,
+        PRUNE_SOURCE,
+        SPARSITY,
+        value("achieved_sparsity", pa.float64(), "fraction", "share of the prunable weights that are gone"),
+        key("recovery", pa.string(), "what was done to the pruned backbone: `none`, or an entry of `recoveries`"),
+        key("tuned_on", pa.string(), "dataset that the recovery used; null if it used none", nullable=True),
+        key("target", pa.string(), "dataset whose test images were classified"),
+        value("role", pa.string(), "", "`source` if the target is prune_source or tuned_on, else `transfer`"),
+        READOUT,
+        SEED,
+        value("n", pa.int64(), "images", "test images classified"),
+        value("correct", pa.int64(), "images", "test images classified correctly"),
+        value("top1", pa.float64(), "fraction", "correct / n"),
+        value(
+            "loss",
+            pa.float64(),
+            "",
+            "mean loss over the test images: ½‖f - y‖² of a ridge head, cross-entropy of a logistic; null for `knn`",
+            nullable=True,
+        ),
+        value("dense_top1", pa.float64(), "fraction", "top1 of the dense backbone: same target, readout and images"),
+        value("dense_loss", pa.float64(), "", "loss of the dense backbone, likewise; null for `knn`", nullable=True),
+        value("retention", pa.float64(), "ratio", "top1 / dense_top1; above 1 where pruning helped"),
+        value("images_per_second", pa.float64(), "images/s", "test images that the backbone read in a second"),
+        value("device", pa.string(), "", "what computed the row: `cpu` or the name of a GPU"),
+    ]
+)
+
+# What one evaluation job knows; the study and the backbone's labels are added where its rows are joined.
+EVALUATION = pa.schema([field for field in ACCURACY if field.name not in ("study", "architecture", "pretraining")])
+
+# What one evaluation job answered, image by image, so that statistics can pair measurements on the same images.
+PREDICTIONS = pa.schema(
+    [
+        key("sparsity", pa.float64(), "share of the prunable weights asked to go; null: the dense backbone", True),
+        key("readout", pa.string(), "as in accuracy.parquet; in one row `label`: the true classes"),
+        value("predicted", CLASSES, "", "the class of each test image, in the order of the prepared test split"),
+    ]
+)

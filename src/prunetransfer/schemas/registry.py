@@ -1,0 +1,25 @@
+"""Every table of a study by the name of its file."""
+
+from __future__ import annotations
+
+from prunetransfer.schemas.accuracy import ACCURACY
+from prunetransfer.schemas.masks import CONVERGENCE, DAMPING, LAYER_SPARSITY, MASK_OVERLAP
+from prunetransfer.schemas.safe import PREDICTED_LOSS, PREDICTED_SAFE, SAFE_SPARSITY
+from prunetransfer.schemas.training import TRAINING
+from prunetransfer.schemas.verdicts import CHANGES, COMPARISONS, INTERVALS, VERDICTS
+
+TABLES = {
+    "accuracy": ACCURACY,
+    "layer_sparsity": LAYER_SPARSITY,
+    "damping": DAMPING,
+    "convergence": CONVERGENCE,
+    "mask_overlap": MASK_OVERLAP,
+    "training": TRAINING,
+    "verdicts": VERDICTS,
+    "intervals": INTERVALS,
+    "changes": CHANGES,
+    "comparisons": COMPARISONS,
+    "safe_sparsity": SAFE_SPARSITY,
+    "predicted_loss": PREDICTED_LOSS,
+    "predicted_safe": PREDICTED_SAFE,
+}
