@@ -109,20 +109,20 @@ def test_the_rows_of_a_sparsity_and_the_middle_one():
 
 
 @pytest.mark.parametrize(
-    ("retentions", "name", "safe"),
+    ("retentions", "name", "sustained"),
     [
         ({0.1: 1.02, 0.2: 0.97, 0.5: 0.96}, "holds", 0.5),
         ({0.1: 0.99, 0.2: 0.95, 0.5: 0.94}, "partly", 0.2),  # exactly 1 - τ is kept
-        ({0.5: 0.97, 0.2: 0.90, 0.1: 0.98}, "partly", 0.1),  # rows unordered; what comes back later is not safe
+        ({0.5: 0.97, 0.2: 0.90, 0.1: 0.98}, "partly", 0.1),  # rows unordered; what comes back later does not count
         ({0.1: 0.94, 0.2: 0.99}, "fails", 0.0),
     ],
 )
 @pytest.mark.parametrize("role", ["source", "transfer"])
-def test_p1_is_the_largest_sparsity_up_to_which_retention_is_kept(retentions, name, safe, role):
+def test_p1_is_the_largest_sparsity_up_to_which_retention_is_kept(retentions, name, sustained, role):
     other = block({0.1: 0.5, 0.2: 0.5, 0.5: 0.5}, "transfer" if role == "source" else "source")
     found_rows = judged(block(retentions, role) + other)
     found = verdict(found_rows, prediction="P1", role=role)
-    assert (found["verdict"], found["safe_sparsity"]) == (name, safe)
+    assert (found["verdict"], found["sustained_sparsity"]) == (name, sustained)
     assert (found["cases"], found["tolerance"]) == (1, 0.05)
     assert "P2" not in set(found_rows["prediction"])
 
@@ -231,7 +231,7 @@ def test_the_summary_states_the_numbers_of_both_tables():
     assert "resnet transfer block: none 0, finetune 0" in lines
 
 
-def test_each_recovery_has_its_own_safe_sparsity():
+def test_each_recovery_has_its_own_sustained_sparsity():
     rows = block({0.1: 0.99, 0.3: 0.6, 0.5: 0.99}, "transfer")
     for sparsity, retention in {0.3: 0.96, 0.5: 0.94}.items():
         rows.append(row("block", "glyphs", sparsity, retention, "digits", "digits", recovery="reconstruct+moments"))

@@ -41,7 +41,7 @@ def _kept(verdicts: pd.DataFrame) -> list[str]:
         return []
     bound = 1 - rows["tolerance"].iloc[0]
     cells = [
-        (r.backbone, r.score, r.readout, r.role, r.verdict, f"{r.safe_sparsity:g}", f"{r.assured_sparsity:g}")
+        (r.backbone, r.score, r.readout, r.role, r.verdict, f"{r.sustained_sparsity:g}", f"{r.assured_sparsity:g}")
         for r in rows.itertuples()
     ]
     return [

@@ -9,7 +9,7 @@ import pandas as pd
 
 from prunetransfer.analysis.prose import worst_targets
 from prunetransfer.analysis.retention import ROLES, mean_retention, shown_readout, with_sources
-from prunetransfer.analysis.verdicts import safe_sparsities
+from prunetransfer.analysis.verdicts import sustained_sparsities
 
 
 def summarise(accuracy: pd.DataFrame, verdicts: pd.DataFrame, safe: pd.DataFrame) -> str:
@@ -62,7 +62,7 @@ def _kept(verdicts: pd.DataFrame, sparsities: pd.Series) -> str:
     for name, row in _named(rows):
         found = {
             "holds": f"at every sparsity tried, up to {sparsities.max():g}",
-            "partly": f"up to sparsity {row.safe_sparsity:g}",
+            "partly": f"up to sparsity {row.sustained_sparsity:g}",
             "fails": f"not at {sparsities.min():g}, the lowest sparsity tried",
         }[row.verdict]
         found += f", assured up to {row.assured_sparsity:g}" if row.assured_sparsity else ", assured at none"
@@ -72,14 +72,14 @@ def _kept(verdicts: pd.DataFrame, sparsities: pd.Series) -> str:
 
 
 def _recovered(frame: pd.DataFrame, tolerance: float) -> str:
-    """The safe sparsity of every recovery: a line a backbone, role and score."""
+    """The sustained sparsity of every recovery: a line a backbone, role and score."""
     recoveries = [name for name in frame["recovery"].unique() if name != "none"]
     if not recoveries:
         return ""
-    safe = safe_sparsities(frame, tolerance)
+    sustained = sustained_sparsities(frame, tolerance)
     lines = []
-    for (backbone, role, score), rows in safe.groupby(["backbone", "role", "score"]):
-        found = rows.set_index("recovery")["safe_sparsity"]
+    for (backbone, role, score), rows in sustained.groupby(["backbone", "role", "score"]):
+        found = rows.set_index("recovery")["sustained_sparsity"]
         told = (f"{name} {found[name]:g}" for name in ["none", *sorted(recoveries)] if name in found)
         lines.append(f"  {backbone}  {role:<9} {score}: {', '.join(told)}")
     title = f"Up to which sparsity, of those tried with it, does each recovery keep {1 - tolerance:g}? (0: at none)"

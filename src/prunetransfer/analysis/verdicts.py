@@ -56,13 +56,13 @@ def _keeps(measured: pd.DataFrame, tolerance: float, confidence: float) -> dict[
         "verdict": "holds" if kept == max(found) else "partly" if kept is not None else "fails",
         "cases": len(measured.drop_duplicates(["source", "target", "seed"])),
         "tolerance": tolerance,
-        "safe_sparsity": kept or 0.0,
+        "sustained_sparsity": kept or 0.0,
         "assured_sparsity": _up_to({sparsity: estimate.low >= bound for sparsity, estimate in found.items()}) or 0.0,
     }
 
 
-def safe_sparsities(frame: pd.DataFrame, tolerance: float) -> pd.DataFrame:
-    """Columns backbone, role, score, recovery, safe_sparsity, as in P1, but of each recovery where it was tried.
+def sustained_sparsities(frame: pd.DataFrame, tolerance: float) -> pd.DataFrame:
+    """Columns backbone, role, score, recovery, sustained_sparsity, as in P1, but of each recovery where it was tried.
 
     frame: the accuracy table as `with_sources` returns it; tolerance: as for `judge`.
     """
@@ -70,7 +70,7 @@ def safe_sparsities(frame: pd.DataFrame, tolerance: float) -> pd.DataFrame:
     for key, group in frame.groupby(names):
         means = mean_retention(group, by=["sparsity"]).set_index("sparsity")["retention"].sort_index()
         rows.append((*key, _up_to(dict(means >= 1 - tolerance - ROUNDING)) or 0.0))
-    return pd.DataFrame(rows, columns=[*names, "safe_sparsity"])
+    return pd.DataFrame(rows, columns=[*names, "sustained_sparsity"])
 
 
 def _up_to(passed: dict[float, bool]) -> float | None:

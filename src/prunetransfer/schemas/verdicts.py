@@ -34,7 +34,7 @@ VERDICTS = pa.schema(
         value("cases", pa.int64(), "", "P1: (source, target, seed) triples in each mean; P2: pairs compared"),
         value("tolerance", pa.float64(), "ratio", "P1: τ, the loss of retention that counts as none", True),
         value(
-            "safe_sparsity",
+            "sustained_sparsity",
             pa.float64(),
             "fraction",
             "P1: largest tried sparsity up to which mean retention is at least 1 - τ at every one; 0 if there is none",
