@@ -24,6 +24,7 @@ include: "workflow/rules/recovery.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/figures.smk"
+include: "workflow/rules/pages.smk"
 include: "workflow/rules/pretrain.smk"
 
 
@@ -42,8 +43,8 @@ rule all:
     default_target: True
     input:
         TABLES.values(),
-        VERDICTS_PAGE,
         FIGURES,
+        PAGES,
 
 
 rule tables:

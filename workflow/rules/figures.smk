@@ -1,16 +1,29 @@
-# Each figure is one module of prunetransfer.figures, drawn from one table.
-DRAWN_FROM = {"retention": "accuracy", "heatmap": "accuracy", "recoveries": "accuracy", "layers": "layer_sparsity"}
+# Each figure is one module of prunetransfer.figures, drawn from tables alone; figures of one theme stand together.
+DRAWN_FROM = {
+    "safe": ["safe_sparsity", "accuracy", "predicted_safe"],
+    "retention": ["accuracy"],
+    "heatmap": ["accuracy"],
+    "recoveries": ["accuracy"],
+    "layers": ["layer_sparsity"],
+}
+THEMES = {"safe": "How far", "retention": "How far", "recoveries": "Recoveries"}  # of the others: "What decides"
 FIGURES = [RESULTS / f"figures/{figure}.{suffix}" for figure in DRAWN_FROM for suffix in ("png", "svg")]
 
-for figure, table in DRAWN_FROM.items():
+for figure, drawn_from in DRAWN_FROM.items():
 
     rule:
         name:
             f"draw_{figure}"
         input:
-            TABLES[table],
+            **{table: TABLES[table] for table in drawn_from},
         output:
-            png=report(RESULTS / f"figures/{figure}.png", caption=f"../report/{figure}.rst", category="Figures"),
+            png=report(
+                RESULTS / f"figures/{figure}.png",
+                caption=f"../report/{figure}.rst",
+                category="Figures",
+                subcategory=THEMES.get(figure, "What decides"),
+                labels={"figure": figure},
+            ),
             svg=RESULTS / f"figures/{figure}.svg",
         params:
             figure=figure,

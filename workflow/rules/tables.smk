@@ -26,7 +26,6 @@ EVALUATIONS = [
     for seed in config["seeds"]
 ]
 PREDICTIONS = [path.with_suffix(".predictions.parquet") for path in EVALUATIONS]
-VERDICTS_PAGE = RESULTS / "verdicts.md"
 MASKS = [
     RESULTS / f"masks/{backbone}/{criterion}/seed{seed}/{sparsity}.safetensors"
     for backbone in config["backbones"]
@@ -240,25 +239,3 @@ rule predicted_loss:
         **job(mem_mb=4000, minutes=60),
     script:
         "../scripts/predicted_loss.py"
-
-
-rule verdicts_page:
-    input:
-        **{
-            name: TABLES[name]
-            for name in ("verdicts", "intervals", "changes", "comparisons", "safe_sparsity", "mask_overlap")
-        },
-        predicted_safe=TABLES["predicted_safe"],
-    output:
-        report(VERDICTS_PAGE, caption="../report/verdicts_page.rst", category="Verdicts"),
-    params:
-        code=code("verdicts_page"),
-    log:
-        LOGS / "verdicts_page.log",
-    benchmark:
-        COSTS / "verdicts_page.tsv"
-    localrule: True
-    resources:
-        **job(mem_mb=2000, minutes=10),
-    script:
-        "../scripts/verdicts_page.py"

@@ -1,10 +1,11 @@
-"""The verdicts as a page of Markdown. Every number stands in a table; no sentence says more than they do."""
+"""The verdicts as a page. Every number stands in a table of the study; no sentence says more than they do."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import pandas as pd
+
+from prunetransfer.analysis.answer import answer
+from prunetransfer.pages import Block, Heading, Table
 
 WORDS = {"higher": "higher", "lower": "lower", "equal": "no difference shown"}
 
@@ -17,25 +18,16 @@ def page(
     safe_sparsity: pd.DataFrame,
     mask_overlap: pd.DataFrame,
     predicted_safe: pd.DataFrame,
-) -> str:
-    """Markdown of a study's verdicts. Each argument is the table of its name."""
-    parts = [f"# Verdicts of the study {verdicts['study'].iloc[0]}" if len(verdicts) else "# Verdicts"]
+) -> list[Block]:
+    """The page of a study's verdicts. Each argument is the table of its name."""
+    title = f"Verdicts of the study {verdicts['study'].iloc[0]}" if len(verdicts) else "Verdicts"
+    parts = [Heading(title, 1), *answer(verdicts, safe_sparsity)]
     parts += [*_kept(verdicts), *_recovered(verdicts, changes), *_compared(comparisons)]
     parts += [*_influence(intervals, mask_overlap), *_safe(safe_sparsity), *_predicted(predicted_safe)]
-    return "\n\n".join(parts) + "\n"
+    return parts
 
 
-def worst_targets(safe: pd.DataFrame) -> pd.DataFrame:
-    """The least safe sparsity over the transfer targets of each criterion, over seeds: safe for each of them at δ.
-
-    A union of nulls is tested by its largest p-value, so the least needs no further correction.
-    """
-    by = ["backbone", "score", "prune_source", "recovery", "tuned_on", "readout"]
-    transfer = safe[safe["role"] == "transfer"].sort_values("safe_sparsity", kind="stable")
-    return transfer.groupby(by, dropna=False).first().reset_index()
-
-
-def _kept(verdicts: pd.DataFrame) -> list[str]:
+def _kept(verdicts: pd.DataFrame) -> list[Block]:
     rows = verdicts[verdicts["prediction"] == "P1"]
     if rows.empty:
         return []
@@ -45,24 +37,24 @@ def _kept(verdicts: pd.DataFrame) -> list[str]:
         for r in rows.itertuples()
     ]
     return [
-        "## P1: does pruning alone keep accuracy?",
+        Heading("P1: does pruning alone keep accuracy?"),
         f"Up to which sparsity mean retention is at least {bound:g}, and up to which the lower end of its "
         f"{rows['confidence'].iloc[0]:.0%} interval is. 0: not at the lowest one tried.",
-        _table(("backbone", "score", "readout", "targets", "verdict", "mean", "lower end"), cells),
+        Table(("backbone", "score", "readout", "targets", "verdict", "mean", "lower end"), cells),
     ]
 
 
-def _recovered(verdicts: pd.DataFrame, changes: pd.DataFrame) -> list[str]:
+def _recovered(verdicts: pd.DataFrame, changes: pd.DataFrame) -> list[Block]:
     parts, rows = [], verdicts[verdicts["prediction"] == "P2"]
     if len(rows):
         cells = [
-            (r.backbone, r.score, r.readout, r.verdict, _points(r.change, r.low, r.high), r.cases, r.fell)
+            (r.backbone, r.score, r.readout, r.verdict, _points(r.change, r.low, r.high), r.cases, int(r.fell))
             for r in rows.itertuples()
         ]
         parts += [
-            "## P2: does fine-tuning on the source improve transfer accuracy?",
+            Heading("P2: does fine-tuning on the source improve transfer accuracy?"),
             f"Mean change of accuracy in points with its {rows['confidence'].iloc[0]:.0%} interval, same images.",
-            _table(("backbone", "score", "readout", "verdict", "change", "pairs", "of them fell"), cells),
+            Table(("backbone", "score", "readout", "verdict", "change", "pairs", "of them fell"), cells),
         ]
     joined = changes[changes["target"].isna()]
     if len(joined):
@@ -71,15 +63,15 @@ def _recovered(verdicts: pd.DataFrame, changes: pd.DataFrame) -> list[str]:
         counts = counts.reindex(columns=list(WORDS), fill_value=0)
         cells = [(*row.Index[:4], f"{row.Index[4]:g}", row.higher, row.lower, row.equal) for row in counts.itertuples()]
         parts += [
-            "## Recoveries, mask by mask",
+            Heading("Recoveries, mask by mask"),
             "Masks whose transfer accuracy, all transfer targets together, is higher or lower after the recovery than "
             "before, by McNemar's exact test with Holm's correction.",
-            _table(("backbone", "recovery", "score", "readout", "sparsity", *WORDS.values()), cells),
+            Table(("backbone", "recovery", "score", "readout", "sparsity", *WORDS.values()), cells),
         ]
     return parts
 
 
-def _compared(comparisons: pd.DataFrame) -> list[str]:
+def _compared(comparisons: pd.DataFrame) -> list[Block]:
     if comparisons.empty:
         return []
     cells = [
@@ -90,16 +82,16 @@ def _compared(comparisons: pd.DataFrame) -> list[str]:
         for r in comparisons.itertuples()
     ]
     return [
-        "## Scores against each other",
+        Heading("Scores against each other"),
         "Difference of mean accuracy in points with its interval, before recovery; p after Holm's correction.",
-        _table(("backbone", "readout", "targets", "sparsity", "scores", "difference", "p", "verdict"), cells),
+        Table(("backbone", "readout", "targets", "sparsity", "scores", "difference", "p", "verdict"), cells),
     ]
 
 
-def _influence(intervals: pd.DataFrame, overlap: pd.DataFrame) -> list[str]:
+def _influence(intervals: pd.DataFrame, overlap: pd.DataFrame) -> list[Block]:
     if overlap.empty and intervals["prune_source"].dropna().nunique() < 2:
         return []
-    parts = ["## Does the pruning data matter?"]
+    parts = [Heading("Does the pruning data matter?")]
     if len(overlap):
         found = overlap.groupby(["backbone", "score", "sparsity", "between"])["overlap"].mean().unstack()
         found = found.reindex(columns=["sources", "draws"])
@@ -108,7 +100,7 @@ def _influence(intervals: pd.DataFrame, overlap: pd.DataFrame) -> list[str]:
             for row in found.itertuples()
         ]
         parts.append("Mean share of the kept weights that two masks have in common.")
-        parts.append(_table(("backbone", "score", "sparsity", "two sources", "two draws of one source"), cells))
+        parts.append(Table(("backbone", "score", "sparsity", "two sources", "two draws of one source"), cells))
         if found["draws"].isna().all():
             parts.append(
                 "The study has one seed, so how much two draws of one source differ is not known, and whether two "
@@ -123,11 +115,11 @@ def _influence(intervals: pd.DataFrame, overlap: pd.DataFrame) -> list[str]:
             for r in rows.itertuples()
         ]
         parts.append(f"Retention at sparsity {middle:g} by source and target.")
-        parts.append(_table(("backbone", "score", "readout", "source", "target", "retention"), cells))
+        parts.append(Table(("backbone", "score", "readout", "source", "target", "retention"), cells))
     return parts
 
 
-def _safe(safe: pd.DataFrame) -> list[str]:
+def _safe(safe: pd.DataFrame) -> list[Block]:
     if safe.empty:
         return []
     first = safe.iloc[0]
@@ -140,16 +132,16 @@ def _safe(safe: pd.DataFrame) -> list[str]:
     ]
     names = ("backbone", "score", "source", "recovery", "tuned on", "target", "role", "readout", "seed")
     return [
-        "## Safe sparsity",
+        Heading("Safe sparsity"),
         "The largest sparsity tried of which it is shown, on the calibration images, that it loses at most "
         f"{100 * first.alpha:g} points of accuracy; the risk that this is wrong is at most {first.delta:g} a row. "
         "The accuracy lost is that on the other images. Violations: how often calibration sets drawn from all the test "
         f"images chose a sparsity that loses more; at most {first.delta:g} is promised.",
-        _table((*names, "safe sparsity", "points lost", "violations"), cells),
+        Table((*names, "safe sparsity", "points lost", "violations"), cells),
     ]
 
 
-def _predicted(predicted: pd.DataFrame) -> list[str]:
+def _predicted(predicted: pd.DataFrame) -> list[Block]:
     if predicted.empty:
         return []
     cells = []
@@ -159,10 +151,10 @@ def _predicted(predicted: pd.DataFrame) -> list[str]:
         cells.append((backbone, score, role, len(rows), *means, _number(error.abs().mean()), int((error > 0).sum())))
     names = ("backbone", "score", "targets", "cases", "rank correlation", "predicted", "measured", "mean error")
     return [
-        "## Safe sparsity predicted from the scores alone",
+        Heading("Safe sparsity predicted from the scores alone"),
         "Up to which sparsity the loss stays within the tolerance, by the sum of the scores of the pruned weights and "
         "as measured; means over cases, and in how many the prediction goes too far.",
-        _table((*names, "too far"), cells),
+        Table((*names, "too far"), cells),
     ]
 
 
@@ -172,8 +164,3 @@ def _number(value: float) -> str:
 
 def _points(value: float, low: float, high: float) -> str:
     return f"{100 * value:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
-
-
-def _table(names: tuple[str, ...], rows: Iterable[Iterable[object]]) -> str:
-    lines = [names, ["---"] * len(names), *rows]
-    return "\n".join(f"| {' | '.join(str(cell) for cell in line)} |" for line in lines)

@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable
 from typing import Any
 
 import pandas as pd
 
-from prunetransfer.analysis.prose import worst_targets
+from prunetransfer.analysis.answer import QUESTION, headline, least_safe, sentences
 from prunetransfer.analysis.retention import ROLES, mean_retention, shown_readout, with_sources
 from prunetransfer.analysis.verdicts import sustained_sparsities
 
+WIDTH = 110  # characters a line
+
 
 def summarise(accuracy: pd.DataFrame, verdicts: pd.DataFrame, safe: pd.DataFrame) -> str:
-    """Mean retention by backbone, role, score, recovery and sparsity; the verdicts on P1 and P2, what recoveries
-    gain, and the safe sparsities.
+    """Mean retention, the verdicts on P1 and P2, what recoveries keep, safe sparsities; last, where a terminal stops
+    scrolling, the answer.
 
     accuracy, verdicts, safe: tables of the schemas ACCURACY, VERDICTS, SAFE_SPARSITY. No line says more than they do.
     """
     frame, verdicts = with_sources(shown_readout(accuracy)), shown_readout(verdicts)
     parts = [_heading(frame), *_retention(frame), _kept(verdicts, frame["sparsity"]), _changed(verdicts)]
-    parts.append(_recovered(frame, verdicts["tolerance"].max()))
-    parts.append(_safe(shown_readout(safe)))
+    parts += [_recovered(frame, verdicts["tolerance"].max()), _safe(safe), _answer(verdicts, safe)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _answer(verdicts: pd.DataFrame, safe: pd.DataFrame) -> str:
+    texts = [QUESTION, *headline(safe), *sentences(verdicts, safe)]
+    return "\n".join(textwrap.fill(text, WIDTH, break_on_hyphens=False) for text in texts)
+
+
+def _safe(safe: pd.DataFrame) -> str:
+    """The guaranteed safe sparsity of every recovery: a line a backbone and score."""
+    if safe.empty:
+        return ""
+    lost = f"at most {100 * safe['alpha'].iloc[0]:g} points lost on any unseen task, at risk {safe['delta'].iloc[0]:g}"
+    lines = _by_recovery(least_safe(safe), ["backbone", "score"], "safe_sparsity")
+    return "\n".join([f"Safe sparsity: {lost} (0: not at the lowest one tried)", *lines])
 
 
 def _heading(frame: pd.DataFrame) -> str:
@@ -73,17 +89,24 @@ def _kept(verdicts: pd.DataFrame, sparsities: pd.Series) -> str:
 
 def _recovered(frame: pd.DataFrame, tolerance: float) -> str:
     """The sustained sparsity of every recovery: a line a backbone, role and score."""
-    recoveries = [name for name in frame["recovery"].unique() if name != "none"]
-    if not recoveries:
+    if set(frame["recovery"]) == {"none"}:
         return ""
     sustained = sustained_sparsities(frame, tolerance)
-    lines = []
-    for (backbone, role, score), rows in sustained.groupby(["backbone", "role", "score"]):
-        found = rows.set_index("recovery")["sustained_sparsity"]
-        told = (f"{name} {found[name]:g}" for name in ["none", *sorted(recoveries)] if name in found)
-        lines.append(f"  {backbone}  {role:<9} {score}: {', '.join(told)}")
+    lines = _by_recovery(sustained, ["backbone", "role", "score"], "sustained_sparsity")
     title = f"Up to which sparsity, of those tried with it, does each recovery keep {1 - tolerance:g}? (0: at none)"
     return "\n".join([title, *lines])
+
+
+def _by_recovery(frame: pd.DataFrame, by: list[str], column: str) -> list[str]:
+    """`  vit  block      none 0.1, finetune 0`: a line a group."""
+    widths = [frame[name].str.len().max() for name in by]
+    lines = []
+    for names, rows in frame.groupby(by):
+        found = rows.set_index("recovery")[column]
+        told = (f"{name} {found[name]:g}" for name in sorted(found.index, key=lambda name: (name != "none", name)))
+        padded = "  ".join(f"{name:<{width}}" for name, width in zip(names, widths, strict=True))
+        lines.append(f"  {padded}  {', '.join(told)}")
+    return lines
 
 
 def _changed(verdicts: pd.DataFrame) -> str:
@@ -95,20 +118,6 @@ def _changed(verdicts: pd.DataFrame) -> str:
         lines.append(f"  {name}  {row.role:<9} {row.verdict:<9} {found}")
     title = "P2: does fine-tuning on the source improve transfer accuracy? (change of top-1 in points [interval])"
     return "\n".join([title, *lines]) if lines else ""
-
-
-def _safe(safe: pd.DataFrame) -> str:
-    if safe.empty:
-        return ""
-    first, lines = safe.iloc[0], []
-    for name, row in _named(worst_targets(safe)):
-        criterion = f"on {row.prune_source}" if isinstance(row.prune_source, str) else "without data"
-        if row.recovery != "none":
-            criterion += f", {row.recovery}" + (f" on {row.tuned_on}" if isinstance(row.tuned_on, str) else "")
-        lost = f"{100 * row.lost:+.1f} points lost on other images"
-        lines.append(f"  {name}  {row.safe_sparsity:<5g} {lost}, worst on {row.target} (scored {criterion})")
-    lost = f"at most {100 * first.alpha:g} points lost on every transfer target"
-    return "\n".join([f"Safe sparsity: {lost}, at risk {first.delta:g} for each line", *lines]) if lines else ""
 
 
 def _named(rows: pd.DataFrame) -> Iterable[tuple[str, Any]]:

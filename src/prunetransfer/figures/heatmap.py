@@ -10,7 +10,9 @@ from matplotlib.patches import Rectangle
 
 from prunetransfer.analysis.retention import at_sparsity, middle_sparsity
 from prunetransfer.figures import style
+from prunetransfer.schemas.accuracy import ACCURACY
 
+READS = {"accuracy": ACCURACY}
 MAX_WIDTH = 12  # inches: three panels of ten targets
 CELL_WIDTH, CELL_HEIGHT = 0.33, 0.27  # inches, the least: room for a number
 PANEL_WIDTH = 1.5  # inches, the least: room for a title
@@ -40,7 +42,7 @@ def draw(accuracy: pd.DataFrame, sparsity: float | None = None) -> Figure:
     width = max(map(len, rows)) * (panel_width + GAP) + margin
     height = len(rows) * (CELL_HEIGHT * len(sources) + GAP) + TITLE_HEIGHT * (title_lines + 2)
     figure = Figure(figsize=(width, height + style.text_width(targets, style.TICK) + GAP), layout="constrained")
-    figure.suptitle(f"Retention at sparsity {sparsity:g}", fontsize=style.TITLE)
+    figure.suptitle(f"Retention at sparsity {sparsity:g} (framed: the target is the source)", fontsize=style.TITLE)
     figure.supxlabel("target", fontsize=style.TEXT)
     figure.supylabel("source", fontsize=style.TEXT)
     panels = figure.subplots(len(rows), max(map(len, rows)), squeeze=False)

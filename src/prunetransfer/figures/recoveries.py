@@ -8,7 +8,9 @@ from matplotlib.lines import Line2D
 
 from prunetransfer.analysis.retention import mean_retention, with_sources
 from prunetransfer.figures import style
+from prunetransfer.schemas.accuracy import ACCURACY
 
+READS = {"accuracy": ACCURACY}
 PANEL_HEIGHT = 1.9  # inches
 
 
@@ -29,11 +31,12 @@ def draw(accuracy: pd.DataFrame) -> Figure:
     for row, backbone in zip(panels, backbones, strict=True):
         for axes, score in zip(row, scores, strict=True):
             axes.set_title(style.wrap(f"{backbone}: {score}", style.WIDTH / len(scores) - 0.4, style.TITLE))
-            axes.axhline(1, color=style.GREY, linewidth=0.8, zorder=1)
+            style.draw_dense(axes)
             shown = means[(means["backbone"] == backbone) & (means["score"] == score)]
             for recovery, line in shown.groupby("recovery"):
                 line = line.sort_values("sparsity")
-                axes.plot(line["sparsity"], line["retention"], label=recovery, **looks[recovery])
+                above = 2 if recovery == "none" else 3  # what is gained lies on what it is gained from
+                axes.plot(line["sparsity"], line["retention"], label=recovery, zorder=above, **looks[recovery])
         row[0].set_ylabel("retention")
     for axes in panels[-1]:
         axes.set_xlabel("sparsity")

@@ -12,7 +12,9 @@ from matplotlib.transforms import ScaledTranslation
 
 from prunetransfer.analysis.retention import ROLES, mean_retention, with_sources
 from prunetransfer.figures import style
+from prunetransfer.schemas.accuracy import ACCURACY
 
+READS = {"accuracy": ACCURACY}
 PANEL_HEIGHT = 2.3  # inches
 PREDICTED = ("none", "finetune")  # what the paper's predictions are about; `recoveries` draws the others
 APART = 2 / 72  # inches between the whiskers of two scores
@@ -37,7 +39,7 @@ def draw(accuracy: pd.DataFrame) -> Figure:
         for axes, role in zip(row, roles, strict=True):
             axes.set_title(style.wrap(f"{backbone}: {role} targets", style.WIDTH / len(roles) - 0.5, style.TITLE))
             shown = means[(means["backbone"] == backbone) & (means["role"] == role)]
-            _draw_dense(axes)
+            style.draw_dense(axes)
             _draw_lines(axes, shown, looks, dashes)
             _draw_whiskers(axes, shown[shown["recovery"] == "none"], looks)
         row[0].set_ylabel("retention")
@@ -48,12 +50,6 @@ def draw(accuracy: pd.DataFrame) -> Figure:
     return figure
 
 
-def _draw_dense(axes: Axes) -> None:
-    axes.axhline(1, color=style.GREY, linewidth=0.8, zorder=1, label="dense")
-    edge = axes.get_yaxis_transform()
-    axes.annotate("dense", (1, 1), (-2, 1.5), edge, "offset points", ha="right", color=style.GREY, fontsize=style.TICK)
-
-
 def _draw_lines(axes: Axes, means: pd.DataFrame, looks: dict[str, dict[str, Any]], dashes: dict[str, str]) -> None:
     for (score, recovery), line in means.groupby(["score", "recovery"]):
         line = line.sort_values("sparsity")
@@ -62,7 +58,7 @@ def _draw_lines(axes: Axes, means: pd.DataFrame, looks: dict[str, dict[str, Any]
             line["retention"],
             linestyle=dashes[recovery],
             label=f"{score}, {recovery}",
-            markerfacecolor=looks[score]["color"] if recovery == "none" else "white",
+            markerfacecolor=_filling(recovery, looks[score]["color"]),
             **looks[score],
         )
 
@@ -77,10 +73,15 @@ def _draw_whiskers(axes: Axes, means: pd.DataFrame, looks: dict[str, dict[str, A
         whiskers.set(linewidth=0.8, alpha=0.6, zorder=1.5, transform=axes.transData + aside)
 
 
+def _filling(recovery: str, colour: str) -> str:
+    return colour if recovery == "none" else "white"
+
+
 def _legend(looks: dict[str, dict[str, Any]], dashes: dict[str, str]) -> list[Line2D]:
     scores = [Line2D([], [], label=score, **look) for score, look in looks.items()]
-    recoveries = [
-        Line2D([], [], color=style.GREY, linestyle=dash, label="no recovery" if recovery == "none" else recovery)
-        for recovery, dash in dashes.items()
-    ]
+    recoveries = []
+    for recovery, dash in dashes.items():
+        look = {"color": style.GREY, "marker": "o", "markerfacecolor": _filling(recovery, style.GREY)}
+        name = "no recovery" if recovery == "none" else recovery
+        recoveries.append(Line2D([], [], linestyle=dash, markersize=5, label=name, **look))
     return scores + (recoveries if len(recoveries) > 1 else [])

@@ -9,8 +9,9 @@ from typing import Any
 
 import matplotlib
 import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from prunetransfer.artifacts import write_atomically
 
@@ -82,6 +83,13 @@ def recovery_looks(recoveries: Iterable[str]) -> dict[str, dict[str, Any]]:
     }
 
 
+def draw_dense(axes: Axes) -> None:
+    """A line at retention 1, with its name."""
+    axes.axhline(1, color=GREY, linewidth=0.8, zorder=1, label="dense")
+    edge = axes.get_yaxis_transform()
+    axes.annotate("dense", (1, 1), (-2, 1.5), edge, "offset points", ha="right", color=GREY, fontsize=TICK)
+
+
 def text_width(texts: Iterable[str], size: float) -> float:
     """About how many inches the longest text takes at `size` points."""
     return CHARACTER * size * max(map(len, texts))
@@ -92,7 +100,7 @@ def wrap(text: str, width: float, size: float) -> str:
     return textwrap.fill(text, max(8, int(width / (CHARACTER * size))))
 
 
-def legend_below(figure: Figure, handles: Sequence[Line2D]) -> None:
+def legend_below(figure: Figure, handles: Sequence[Artist]) -> None:
     """One legend for all panels, in as many columns as the figure is wide."""
     entry = text_width([handle.get_label() for handle in handles], TEXT) + 0.6  # the line in front, the gap behind
     columns = max(1, int(figure.get_figwidth() / entry))

@@ -1,0 +1,65 @@
+"""The report's front page: the question, its answer, one figure, what the study took and what made it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+from prunetransfer.analysis.answer import QUESTION, answer
+from prunetransfer.pages import Block, Heading, Picture, Table
+
+CAPTION = (
+    "Accuracy lost on the worst of all targets, sources and seeds, in points, at each sparsity that was tried. Dark: "
+    "shown not to lose more than is allowed; light: it does not on the test images, which may be chance; grey: "
+    "it does. Bar: as far as the score alone predicts that the loss stays within the tolerance."
+)
+MADE_BY = {
+    "device": "device",
+    "revision": "git revision",
+    "prunetransfer": "prunetransfer",
+    "python": "Python",
+    "torch": "PyTorch",
+    "cuda": "CUDA it was built for",
+    "timm": "timm",
+}  # column of COSTS → in words
+
+
+def overview(verdicts: pd.DataFrame, safe: pd.DataFrame, costs: pd.DataFrame, figure: Path) -> list[Block]:
+    """verdicts, safe, costs: tables of the schemas VERDICTS, SAFE_SPARSITY, COSTS; figure: `safe` as PNG."""
+    return [
+        Heading(QUESTION, 1),
+        *answer(verdicts, safe),
+        Picture(figure, CAPTION),
+        Heading("What it took"),
+        _total(costs),
+        _by_stage(costs),
+        Heading("What made it"),
+        _made_by(costs),
+    ]
+
+
+def _total(costs: pd.DataFrame) -> str:
+    hours, cpu = costs["seconds"].sum() / 3600, costs["cpu_seconds"].sum() / 3600
+    return (
+        f"{len(costs)} jobs, {hours:.2f} hours one after the other, {cpu:.2f} hours of processor time, at most "
+        f"{costs['peak_mb'].max() / 1000:.1f} GB of memory in one job. Start-up of each job is counted."
+    )
+
+
+def _by_stage(costs: pd.DataFrame) -> Table:
+    """A row a stage, the longest first."""
+    stages = costs.groupby("stage").agg(
+        jobs=("job", "size"), seconds=("seconds", "sum"), cpu=("cpu_seconds", "sum"), peak=("peak_mb", "max")
+    )
+    total, rows = max(stages["cpu"].sum(), 1e-9), []
+    for row in stages.sort_values("cpu", ascending=False).itertuples():
+        times = (f"{row.seconds:.0f}", f"{row.cpu:.0f}", f"{row.cpu / total:.0%}")
+        rows.append((row.Index.replace("_", " "), row.jobs, *times, "-" if pd.isna(row.peak) else f"{row.peak:.0f}"))
+    return Table(("stage", "jobs", "seconds", "processor seconds", "share", "most memory, MB"), rows)
+
+
+def _made_by(costs: pd.DataFrame) -> Table:
+    """Every value there is of each fact: several where the study was made in pieces."""
+    found = {told: sorted(costs[column].dropna().unique()) for column, told in MADE_BY.items()}
+    return Table(("what", "which"), [(told, ", ".join(values)) for told, values in found.items() if values])
