@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,16 +42,21 @@ def read_cost(path: str | os.PathLike) -> Cost:
         raise ValueError(f"{path}: not a benchmark file of Snakemake; remove it") from None
 
 
-def job_costs(folder: str | os.PathLike, stages: Mapping[str, str]) -> Iterator[JobCost]:
+def job_costs(
+    folder: str | os.PathLike, stages: Mapping[str, str], names: Mapping[str, Container[str]] | None = None
+) -> Iterator[JobCost]:
     """The cost of every job that left a benchmark file in `folder`, in the order of their names.
 
-    stages: for each stage a regular expression of its benchmark files' paths with a group a wildcard. Files of no
-    stage are passed over.
+    stages: for each stage a regular expression of its benchmark files' paths with a group a wildcard; files of no
+    stage are passed over. names: what a wildcard may stand for; jobs of an earlier config have others and are passed
+    over too.
     """
+    names = names or {}
     patterns = {stage: re.compile(pattern) for stage, pattern in stages.items()}
     for path in sorted(Path(folder).rglob("*.tsv")):
         for stage, pattern in patterns.items():
-            if found := pattern.fullmatch(path.as_posix()):
+            found = pattern.fullmatch(path.as_posix())
+            if found and all(value in names.get(key, (value,)) for key, value in found.groupdict().items()):
                 job = path.relative_to(folder).with_suffix("").as_posix()
                 yield JobCost(stage, job, found.groupdict(), read_cost(path))
 

@@ -10,7 +10,9 @@ sys.path.insert(0, str(ROOT / "src"))
 
 from prunetransfer.config import ConfigError, validate_config
 from prunetransfer.datasets.downloads import DOWNLOADS, folder_of, origin
-from prunetransfer.digest import code_digest
+from prunetransfer.digest import code_digest, git_revision
+from prunetransfer.job import REVISION
+from prunetransfer.leases import JOBS_PER_GPU
 from prunetransfer.recovery import RESUMABLE, UNLABELLED
 from prunetransfer.scores import SCORES
 
@@ -22,6 +24,12 @@ except ConfigError as error:
 # Jobs inherit it. Threads that wait for each other without giving way cost 5 to 10 times the work where more of them
 # run than there are cores (docs/benchmarks.md).
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+# Goes into every file's provenance. Not by `params`, where a commit would rerun every job.
+if REVISION not in os.environ:
+    os.environ[REVISION] = git_revision(ROOT) or ""
+os.environ[JOBS_PER_GPU] = str(config["jobs_per_gpu"])
+if config["gpu"] is False:
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 WEIGHTS = Path("resources/weights")
 RESULTS = Path("results") / config["study"]
