@@ -27,7 +27,7 @@ weights: install ## fetch all weights of the study, so that its jobs need no net
 
 report: run ## the same, up to results/<study>/report.html
 	@if ! test -e $(RESULTS)/report.html || \
-		test -n "$$(find $(RESULTS)/tables $(RESULTS)/figures -newer $(RESULTS)/report.html)"; then \
+		test -n "$$(find $(RESULTS)/tables $(RESULTS)/figures $(RESULTS)/*.html -newer $(RESULTS)/report.html)"; then \
 		$(SNAKEMAKE) --report $(RESULTS)/report.html; \
 	fi
 

@@ -30,13 +30,13 @@ rule verdicts_page:
         },
         predicted_safe=TABLES["predicted_safe"],
     output:
+        md=RESULTS / "verdicts.md",
         html=report(
             RESULTS / "verdicts.html",
             caption="../report/verdicts_page.rst",
             category="Verdicts",
             labels={"page": "verdicts"},
         ),
-        md=RESULTS / "verdicts.md",
     params:
         code=code("verdicts_page"),
     log:

@@ -40,11 +40,14 @@ def overview(verdicts: pd.DataFrame, safe: pd.DataFrame, costs: pd.DataFrame, fi
 
 
 def _total(costs: pd.DataFrame) -> str:
-    hours, cpu = costs["seconds"].sum() / 3600, costs["cpu_seconds"].sum() / 3600
     return (
-        f"{len(costs)} jobs, {hours:.2f} hours one after the other, {cpu:.2f} hours of processor time, at most "
-        f"{costs['peak_mb'].max() / 1000:.1f} GB of memory in one job. Start-up of each job is counted."
+        f"{len(costs)} jobs: {_time(costs['seconds'].sum())} one after the other, {_time(costs['cpu_seconds'].sum())} of "
+        f"processor time, start-up included; at most {costs['peak_mb'].max() / 1000:.1f} GB of memory in one job."
     )
+
+
+def _time(seconds: float) -> str:
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
 
 
 def _by_stage(costs: pd.DataFrame) -> Table:
