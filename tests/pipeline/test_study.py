@@ -10,8 +10,8 @@ import torch
 
 from prunetransfer.artifacts import read_metadata, read_tensors
 from prunetransfer.curvature.damping import GRID
-from prunetransfer.job import REVISION
 from prunetransfer.masks import read_mask
+from prunetransfer.process import REVISION
 from prunetransfer.schemas.accuracy import ACCURACY
 from prunetransfer.schemas.costs import COSTS
 from prunetransfer.schemas.masks import CONVERGENCE, DAMPING, LAYER_SPARSITY
