@@ -17,7 +17,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save, save_file
 
-from prunetransfer import job
+from prunetransfer import process
 
 PROVENANCE = "prunetransfer"
 
@@ -48,7 +48,7 @@ def provenance(settings: Mapping[str, Any]) -> dict[str, Any]:
     The job's seconds are among them, so a file that is made anew is another file, if not other content, and what
     follows it runs again. Snakemake has it so anyway where both are in one run.
     """
-    return {"settings": dict(settings), **job.facts()}
+    return {"settings": dict(settings), **process.facts()}
 
 
 def write_tensors(path: str | os.PathLike, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ import psutil
 import torch
 from torch import Tensor
 
-from prunetransfer import job
+from prunetransfer import process
 from prunetransfer.leases import JOBS_PER_GPU, lease
 
 # Images a step: what a GPU is kept busy with, and what stays in the caches of a CPU, where more is slower.
@@ -32,7 +32,7 @@ def prepare_process(threads: int, seed: int) -> torch.device:
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    job.note(seed=seed, device=device_name(device))
+    process.note(seed=seed, device=device_name(device))
     return device
 
 

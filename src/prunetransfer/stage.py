@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from prunetransfer import job
+from prunetransfer import process
 
 
 @contextlib.contextmanager
@@ -19,7 +19,7 @@ def stage(snakemake: Any) -> Iterator[None]:
     name, log = snakemake.rule, Path(snakemake.log[0])
     log.parent.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
-    job.begin(name, snakemake.params.get("code"), dict(snakemake.wildcards))
+    process.begin(name, snakemake.params.get("code"), dict(snakemake.wildcards))
     with open(log, "w", encoding="utf-8") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
         try:
             yield

@@ -20,7 +20,7 @@ def names():
         "dataset": list(config["datasets"]),
         "criterion": list(criteria()),
         "recovery": used,
-        "target": config["targets"],
+        "targets": list(TARGETS),
         "seed": [str(seed) for seed in config["seeds"]],
         "sparsity": sorted({sparsity for recovery in used for sparsity in sparsities(recovery)}),
     }

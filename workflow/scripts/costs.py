@@ -6,6 +6,7 @@ import pandas as pd
 
 from prunetransfer.artifacts import provenance, read_metadata
 from prunetransfer.costs import job_costs
+from prunetransfer.jobs import split_name
 from prunetransfer.schemas.costs import COSTS
 from prunetransfer.stage import stage
 from prunetransfer.tables import table_metadata, write_table
@@ -24,12 +25,12 @@ with stage(snakemake):
     rows = []
     for job in job_costs(snakemake.params.folder, {name: stage["costs"] for name, stage in stages.items()}, names):
         about, cost = job.wildcards, job.cost
-        score, _, prune_source = about.get("criterion", "").partition("@")
-        recovery, _, tuned_on = about.get("recovery", "").partition("@")
+        score, prune_source = split_name(about.get("criterion", ""))
+        recovery, tuned_on = split_name(about.get("recovery", ""))
         facts = made(Path(stages[job.stage]["file"].format(**about)))
         peaks = [peak for peak in (cost.peak_mb, facts.get("peak_mb")) if peak is not None]
         rows.append(
-            {key: about.get(key) for key in ("backbone", "target", "dataset", "sparsity", "seed")}
+            {key: about.get(key) for key in ("backbone", "targets", "dataset", "sparsity", "seed")}
             | {"score": score, "prune_source": prune_source, "recovery": recovery, "tuned_on": tuned_on}
             | {"stage": job.stage, "job": job.job, "seconds": cost.seconds, "cpu_seconds": cost.cpu_seconds}
             | {"peak_mb": max(peaks, default=None)}

@@ -25,7 +25,7 @@ COSTS = pa.schema(
         _name("prune_source", pa.string(), "dataset that the score was computed on"),
         _name("recovery", pa.string(), "what was done to the pruned backbone"),
         _name("tuned_on", pa.string(), "dataset that the recovery used"),
-        _name("target", pa.string(), "dataset whose test images were classified"),
+        _name("targets", pa.string(), "datasets whose test images were classified, joined by +"),
         _name("dataset", pa.string(), "dataset that was prepared, or that a head was fitted on"),
         _name("sparsity", pa.float64(), "share of the prunable weights asked to go"),
         _name("seed", pa.int64(), "seed of everything drawn at random"),

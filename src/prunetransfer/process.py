@@ -1,4 +1,4 @@
-"""The job that this process is: what it is about, and what it has taken so far. Its files carry that.
+"""What this process is about and what it has taken so far; the files that it writes carry that.
 
 Standard library only, and no package is imported for its version.
 """
