@@ -16,9 +16,9 @@ EVALUATIONS = {
     for recovery in ("none", "finetune@red")
     for target in ("red", "blue")
 }
-FIGURES_OF_ACCURACY = {"figures/retention", "figures/heatmap", "figures/recoveries"}
-# Every table is followed by the costs, which count the jobs that made it.
-FROM_TOLERANCE = {"tables/verdicts", "tables/predicted_loss", "verdicts.md", "tables/costs"}
+FIGURES_OF_ACCURACY = {"figures/retention", "figures/heatmap", "figures/recoveries", "figures/safe"}
+# Every table is followed by the costs, which count the jobs that made it, and they by the front page.
+FROM_TOLERANCE = {"tables/verdicts", "tables/predicted_loss", "verdicts.md", "tables/costs", "overview.html"}
 FROM_ACCURACY = {"tables/accuracy", "tables/safe_sparsity"} | FROM_TOLERANCE | FIGURES_OF_ACCURACY
 FROM_LAYERS = {"tables/layer_sparsity", "figures/layers"}
 
@@ -57,7 +57,7 @@ def test_a_new_target_runs_its_own_jobs(study):
     study.config |= {"targets": ["red", "blue", "green"]}
     expected = {"images/green-8-bicubic-1.0", "heads/net/green", *FROM_ACCURACY}
     expected |= {job.removesuffix("red") + "green" for job in EVALUATIONS if job.endswith("/red")}
-    assert len(expected) == 2 + 4 + 9
+    assert len(expected) == 2 + 4 + 11
     assert study.planned() == expected
     study.run()
     assert study.planned() == set()

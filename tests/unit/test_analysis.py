@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from prunetransfer.analysis.answer import least_safe
 from prunetransfer.analysis.retention import at_sparsity, mean_retention, middle_sparsity, with_sources
 from prunetransfer.analysis.safe import safe_table
 from prunetransfer.analysis.summary import summarise
@@ -223,12 +224,15 @@ def test_the_summary_states_the_numbers_of_both_tables():
     assert "resnet magnitude transfer holds at every sparsity tried, up to 0.3, assured up to 0.3" in lines
     assert "P1: does pruning alone keep accuracy? (mean retention at least 0.95)" in lines
     assert "resnet block transfer improved +15.0 [+12.8, +17.2] over 1 pair, 0 fell" in lines
-    assert "Safe sparsity: at most 5 points lost on every transfer target, at risk 0.1 for each line" in lines
-    lost = 100 * verdict(safe(accuracy), score="magnitude")["lost"]
-    assert (
-        f"resnet magnitude 0.3 {lost:+.1f} points lost on other images, worst on glyphs (scored without data)" in lines
+    assert "resnet transfer block none 0, finetune 0" in lines
+    title = "Safe sparsity: at most 5 points lost on any unseen task, at risk 0.1 (0: not at the lowest one tried)"
+    assert lines[lines.index(title) + 1 :][:2] == ["resnet block none 0, finetune 0", "resnet magnitude none 0.3"]
+    assert " ".join(lines).endswith(
+        "Pruned without recovery, no unseen task loses more than 5 points of accuracy, with probability 90% for each "
+        "number: resnet up to sparsity 0.3 (magnitude), at none tried (block). resnet: Mean retention is at least 0.95 "
+        "on unseen tasks up to sparsity 0.3 (magnitude), at none tried (block); on the source up to sparsity 0.1 "
+        "(block). Fine-tuning on the source improves unseen tasks (block +15.0 points)."
     )
-    assert "resnet transfer block: none 0, finetune 0" in lines
 
 
 def test_each_recovery_has_its_own_sustained_sparsity():
@@ -237,7 +241,10 @@ def test_each_recovery_has_its_own_sustained_sparsity():
         rows.append(row("block", "glyphs", sparsity, retention, "digits", "digits", recovery="reconstruct+moments"))
     accuracy = pd.DataFrame(rows)
     text = summarise(accuracy, judged(accuracy), safe(accuracy))
-    assert "resnet  transfer  block: none 0.1, reconstruct+moments 0.3" in text
+    assert "resnet  transfer  block  none 0.1, reconstruct+moments 0.3" in text
+    assert "Safe after a recovery, where that is farther: reconstruct+moments up to sparsity 0.3 (block)." in " ".join(
+        text.split()
+    )
     assert "P2" not in text  # which is about fine-tuning alone
 
 
@@ -247,6 +254,21 @@ def test_the_summary_leaves_out_what_was_not_done():
     assert "P1" in text
     assert "P2" not in text and "recovery keep" not in text
     assert "counted once for every source" not in text
+
+
+def test_the_least_safe_sparsity_is_over_every_source_and_target():
+    found = pd.DataFrame(
+        [
+            row("block", target, 0.1, 1.0, source=source) | {"safe_sparsity": value}
+            for (source, target), value in {
+                **{("digits", "glyphs"): 0.5, ("digits", "textures"): 0.7},
+                **{("glyphs", "digits"): 0.3, ("glyphs", "textures"): 0.7, ("glyphs", "glyphs"): 0.1},
+            }.items()
+        ]
+        + [row("magnitude", target, 0.1, 1.0) | {"safe_sparsity": 0.1} for target in ("glyphs", "digits")]
+    )
+    assert least_safe(found)["safe_sparsity"].tolist() == [0.3, 0.1]
+    assert least_safe(found, "source")["safe_sparsity"].tolist() == [0.1, 0.1]  # data-free: on the study's sources
 
 
 def test_readouts_are_judged_each_alone():

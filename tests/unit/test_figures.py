@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from prunetransfer.figures import heatmap, layers, recoveries, retention, style
+from prunetransfer.figures import heatmap, layers, recoveries, retention, safe, style
 
 MEASURED = {  # (score, prune source, tuned on): retention on digits, glyphs and textures at sparsities 0.1 and 0.3
     ("block", "digits", None): ([0.9, 0.6], [0.8, 0.5], [0.6, 0.1]),
@@ -165,7 +165,7 @@ def test_heat_map_shows_every_pair_and_frames_the_sources():
     assert [label.get_text() for label in axes.get_xticklabels()] == ["digits", "glyphs", "textures"]
     assert axes.get_ylim() == (2, 0)  # digits above
     assert [frame.get_xy() for frame in axes.patches if isinstance(frame, Rectangle)] == [(0, 0), (1, 1)]
-    assert figure.get_suptitle() == "Retention at sparsity 0.3"
+    assert figure.get_suptitle() == "Retention at sparsity 0.3 (framed: the target is the source)"
 
 
 def test_heat_map_gives_a_data_free_score_one_value_for_all_sources():
@@ -186,7 +186,11 @@ def test_heat_map_averages_seeds_and_leaves_missing_pairs_empty():
 
 
 def test_figures_of_one_sparsity_take_the_middle_one_and_refuse_one_that_is_not_there():
-    assert heatmap.draw(many_accuracies(["vit"], ["block"], ["a", "b"])).get_suptitle().endswith("sparsity 0.5")
+    assert (
+        heatmap.draw(many_accuracies(["vit"], ["block"], ["a", "b"]))
+        .get_suptitle()
+        .startswith("Retention at sparsity 0.5 ")
+    )
     frame = layer_sparsities({"vit": ["fc.weight"]}, ["block"])
     assert layers.draw(frame).axes[0].get_title("left") == "vit: sparsity of each layer at 0.4 overall"
     with pytest.raises(ValueError, match=r"no rows at sparsity 0\.45; the table has 0\.2, 0\.4, 0\.6"):
@@ -208,6 +212,36 @@ def test_layers_stand_in_forward_order_with_the_mean_over_sources():
     assert legend(figure) == ["block", "magnitude", "whole backbone"]
 
 
+def safe_sparsities(frame: pd.DataFrame, shown: dict[tuple[str, str, str], float]) -> pd.DataFrame:
+    """A row a criterion and target; `shown`: (score, prune source or tuned on, target) → safe sparsity, else 0."""
+    rows = frame.drop_duplicates(["backbone", "score", "prune_source", "tuned_on", "target"]).drop(columns="sparsity")
+    source = rows["prune_source"].fillna(rows["tuned_on"]).fillna("")
+    found = [shown.get(name, 0.0) for name in zip(rows["score"], source, rows["target"], strict=True)]
+    return rows.assign(safe_sparsity=found, alpha=0.05, delta=0.1)
+
+
+def draw_safe(frame: pd.DataFrame, shown: dict[tuple[str, str, str], float]):
+    losses = frame.assign(dense_top1=0.8, top1=0.8 * frame["retention"])
+    predicted = safe_sparsities(frame[frame["recovery"] == "none"], {}).assign(predicted_sparsity=0.1)
+    return safe.draw(safe_sparsities(frame, shown), losses, predicted)
+
+
+def test_safe_cells_have_the_worst_loss_and_its_colour():
+    everywhere = {("magnitude", "", target): 0.1 for target in ("digits", "glyphs", "textures")}
+    figure = draw_safe(accuracy().replace({"retention": {0.8: 0.97, 0.9: 0.97}}), everywhere)
+    axes = panel(figure, "resnet: unseen tasks")
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["block", "block + finetune", "magnitude"]
+    shown = {text.get_position(): text.get_text() for text in axes.texts}
+    cells = {(0.5, 0.5): "32", (1.5, 0.5): "72", (1.5, 1.5): "40", (0.5, 2.5): "2", (1.5, 2.5): "64"}
+    assert shown == cells  # block@digits on textures, and so on; fine-tuned at 0.3 alone
+    colours = {patch.get_xy(): to_hex(patch.get_facecolor()).upper() for patch in axes.patches}
+    assert colours[0, 2] == safe.SHOWN and colours[1, 2] == safe.LOST and colours[0, 0] == safe.LOST
+    (bar,) = axes.collections  # of block: magnitude predicts no loss
+    assert bar.get_segments()[0][:, 0].tolist() == [1, 1]
+    unshown = panel(draw_safe(accuracy().replace({"retention": {0.8: 0.97, 0.9: 0.97}}), {}), "resnet: unseen tasks")
+    assert {p.get_xy(): to_hex(p.get_facecolor()).upper() for p in unshown.patches}[0, 2] == safe.KEPT
+
+
 NAMES = [f"encoder.layers.{i}.self_attention.out_proj.weight" for i in range(60)]
 
 
@@ -219,8 +253,14 @@ NAMES = [f"encoder.layers.{i}.self_attention.out_proj.weight" for i in range(60)
         lambda: heatmap.draw(accuracy()),
         lambda: heatmap.draw(many_accuracies(["resnet", LONG], MANY[:4], ["digits", "a-long-name-of-a-dataset", "c"])),
         lambda: layers.draw(layer_sparsities({"resnet": NAMES[:3], LONG: NAMES}, MANY)),
+        lambda: draw_safe(accuracy(), {}),
+        lambda: draw_safe(many_accuracies(["resnet", LONG, "vit"], MANY, ["a", "b", "c", "d"]), {}),
+        lambda: recoveries.draw(accuracy()),
     ],
-    ids=["retention", "retention-large", "heatmap", "heatmap-large", "layers-large"],
+    ids=[
+        *("retention", "retention-large", "heatmap", "heatmap-large", "layers-large", "safe", "safe-large"),
+        "recoveries",
+    ],
 )
 def test_no_text_is_cut_or_covered(draw):
     assert_readable(draw())

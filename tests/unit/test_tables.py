@@ -10,6 +10,7 @@ import pytest
 
 from prunetransfer.artifacts import ArtifactError
 from prunetransfer.schemas.accuracy import ACCURACY, PREDICTIONS
+from prunetransfer.schemas.columns import CLASSES
 from prunetransfer.schemas.masks import DAMPING, LAYER_SPARSITY
 from prunetransfer.schemas.registry import TABLES
 from prunetransfer.tables import keys, read_table, write_table
@@ -43,6 +44,28 @@ def test_a_table_comes_back_sorted_by_its_keys_with_its_nulls_and_types(tmp_path
     assert read["pruned"].tolist() == [1, 2, 5]
     assert read["pruned"].dtype == np.int64
     assert read["layer_sparsity"].dtype == np.float64
+
+
+@pytest.mark.parametrize("schema", [*TABLES.values(), PREDICTIONS])
+def test_every_column_is_of_a_type_that_other_readers_know(schema):
+    assert set(schema.types) <= {pa.string(), pa.int64(), pa.float64(), pa.bool_(), CLASSES}
+
+
+@pytest.mark.parametrize("reader", ["pandas", "polars", "duckdb"])
+def test_other_readers_find_the_same_values_and_nulls(tmp_path, reader):
+    library = pytest.importorskip(reader)
+    path = tmp_path / "t.parquet"
+    classes = pd.DataFrame({"target": "a", "sparsity": [None, 0.5], "readout": "knn", "predicted": [[0, 2], [1, 2]]})
+    for frame, schema in ((layers(), LAYER_SPARSITY), (classes, PREDICTIONS)):
+        write_table(path, frame, schema, {})
+        found = library.sql(f"FROM '{path}'").arrow() if reader == "duckdb" else library.read_parquet(path)
+        rows = {
+            "pandas": lambda found: found.astype(object).where(found.notna(), None).to_dict("records"),
+            "polars": lambda found: found.to_dicts(),
+            "duckdb": lambda found: found.read_all().to_pylist(),
+        }[reader](found)
+        plain = [{name: list(v) if name == "predicted" else v for name, v in row.items()} for row in rows]
+        assert plain == pq.read_table(path).to_pylist()
 
 
 def test_a_table_may_have_no_rows(tmp_path):
