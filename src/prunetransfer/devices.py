@@ -55,8 +55,15 @@ def device_name(device: torch.device) -> str:
 
 
 def spare_memory(device: torch.device) -> int:
-    """Bytes that one computation may fill: half of what is free on a GPU, a quarter on the CPU, which jobs share."""
-    return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else psutil.virtual_memory().available // 4
+    """Bytes that one computation may fill: half of what is free on a GPU, a quarter on the CPU, which jobs share.
+
+    A job of SLURM counts on no more than the memory that it was given.
+    """
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] // 2
+    given = os.environ.get("SLURM_MEM_PER_NODE")  # MB; 0 stands for all
+    available = psutil.virtual_memory().available
+    return (min(available, int(given) * 2**20) if given and int(given) else available) // 4
 
 
 def in_batches(

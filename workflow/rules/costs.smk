@@ -3,18 +3,17 @@ from snakemake.io import strip_wildcard_constraints
 
 def measured_stages():
     """Each rule whose files say how they were made: what its benchmark files are called, and the first file it makes."""
-    made = [stage for stage in workflow.rules if stage.benchmark and stage.name != "costs"]
+    suffixes = (".safetensors", ".parquet", ".json")
     return {
         stage.name: {"costs": stage.benchmark.regex().pattern, "file": strip_wildcard_constraints(stage.output[0])}
-        for stage in made
-        if Path(stage.output[0]).suffix in (".safetensors", ".parquet", ".json")
+        for stage in workflow.rules
+        if stage.name != "costs" and stage.benchmark and Path(stage.output[0]).suffix in suffixes
     }
 
 
 def names():
     """What the config's wildcards may be: jobs of names that it no longer has are not counted."""
-    tried = {(b, c): list(recoveries(b, c)) for b in config["backbones"] for c in criteria()}
-    used = sorted({recovery for found in tried.values() for recovery in found})
+    used = sorted({name for backbone in config["backbones"] for c in criteria() for name in recoveries(backbone, c)})
     return {
         "backbone": list(config["backbones"]),
         "dataset": list(config["datasets"]),

@@ -1,5 +1,6 @@
 """Join what each job took with what the file that it made says of its making."""
 
+import json
 from pathlib import Path
 
 import pandas as pd
@@ -11,13 +12,16 @@ from prunetransfer.schemas.costs import COSTS
 from prunetransfer.stage import stage
 from prunetransfer.tables import table_metadata, write_table
 
-READERS = {".safetensors": read_metadata, ".parquet": table_metadata}
+READERS = {
+    ".safetensors": read_metadata,
+    ".parquet": table_metadata,
+    ".json": lambda path: json.loads(path.read_text(encoding="utf-8")),
+}
 
 
 def made(path):
-    """The provenance of a file; nothing where it is gone (`temp`) or of another kind."""
-    reader = READERS.get(path.suffix)
-    return reader(path) if reader and path.exists() else {}
+    """The provenance of a file, nothing where it was removed."""
+    return READERS[path.suffix](path) if path.exists() else {}
 
 
 with stage(snakemake):
