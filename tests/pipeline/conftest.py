@@ -80,7 +80,7 @@ class Study:
     def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         cores = [] if "--report" in arguments else ["--cores", "2"]
         process = self.start(*cores, *arguments)
-        output, errors = process.communicate(timeout=1500)
+        output, errors = process.communicate(timeout=600)
         return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 
     def run(self, *arguments: str) -> str:
