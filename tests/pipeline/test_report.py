@@ -48,7 +48,7 @@ def visit(browser: str, page: Path, folder: Path) -> tuple[str, str]:
     """The page's elements after its scripts have run, and what the browser had to say."""
     command = [browser, *QUIET, f"--user-data-dir={folder / 'profile'}", "--enable-logging=stderr", "--v=0"]
     command += ["--virtual-time-budget=20000", "--dump-dom", page.as_uri()]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout, done.stderr
 

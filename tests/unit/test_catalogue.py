@@ -8,7 +8,7 @@ import pytest
 import torch
 import yaml
 from torchvision.models import get_weight
-from unit.test_config import VALID
+from unit.configs import VALID
 
 from prunetransfer.backbones import build_network
 from prunetransfer.config import validate_config

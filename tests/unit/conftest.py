@@ -1,0 +1,22 @@
+"""The config schema, and a folder in which the valid config of configs.py finds its files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+
+@pytest.fixture(scope="session")
+def schema(repository: Path) -> dict:
+    return yaml.safe_load((repository / "workflow/schemas/config.schema.yaml").read_text())
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the weights and images that VALID names."""
+    folder = tmp_path_factory.mktemp("study")
+    (folder / "net.pt").touch()
+    (folder / "data/mine").mkdir(parents=True)
+    return folder
