@@ -109,5 +109,5 @@ def test_draws_estimate_the_diagonal(tiny):
 
 
 def test_a_spectrum_needs_more_weights_than_vectors(tiny):
-    with pytest.raises(ValueError, match="9000 eigenvalues of .* weights: at least 18002 weights are needed"):
+    with pytest.raises(ValueError, match=r"9000 eigenvalues of .* weights: at least 18002 weights are needed"):
         spectrum.compute(tiny, 0, eigenvalues=9000, draws=None, hessian_eigenvalue=False)

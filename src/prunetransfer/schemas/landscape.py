@@ -72,9 +72,7 @@ PERTURBATIONS = pa.schema(
         value("hessian", pa.float64(), "", "½ δᵀHδ"),
         value("measured", pa.float64(), "", "L(W⊙c) − L(W) on the sample"),
         value("predicted", pa.float64(), "", "the score's own estimate, as in predicted_loss.parquet", True),
-        value(
-            "measured_test", pa.float64(), "", "`measured` there, on the task's test images; null if no target", True
-        ),
+        value("measured_test", pa.float64(), "", "`measured` there, on test images; null if no target", True),
     ]
 )
 
