@@ -1,14 +1,21 @@
-# Each figure is one module of prunetransfer.figures, drawn from one table.
-DRAWN_FROM = {"retention": "accuracy", "heatmap": "accuracy", "recoveries": "accuracy", "layers": "layer_sparsity"}
+# Each figure is one module of prunetransfer.figures, drawn from tables alone.
+DRAWN_FROM = {
+    "retention": ["accuracy"],
+    "heatmap": ["accuracy"],
+    "recoveries": ["accuracy"],
+    "layers": ["layer_sparsity"],
+}
+if LANDSCAPE:
+    DRAWN_FROM |= {"predictions": ["perturbations"], "loss_paths": ["paths"], "task_alignment": ["alignment"]}
 FIGURES = [RESULTS / f"figures/{figure}.{suffix}" for figure in DRAWN_FROM for suffix in ("png", "svg")]
 
-for figure, table in DRAWN_FROM.items():
+for figure, drawn_from in DRAWN_FROM.items():
 
     rule:
         name:
             f"draw_{figure}"
         input:
-            TABLES[table],
+            **{table: TABLES[table] for table in drawn_from},
         output:
             png=report(RESULTS / f"figures/{figure}.png", caption=f"../report/{figure}.rst", category="Figures"),
             svg=RESULTS / f"figures/{figure}.svg",

@@ -8,12 +8,16 @@ if LANDSCAPE:
     }
 
 
-def landscape_jobs(folder, ending):
-    """The files of one landscape stage: every backbone, task and seed."""
+# Tasks are the targets, in the groups of the evaluation, and sources that are no target, alone.
+TASKS = TARGETS | {source: [source] for source in config["sources"] if source not in config["targets"]}
+
+
+def landscape_files(folder, groups, ending):
+    """The files of one landscape stage: every backbone, task or group of tasks, and seed."""
     return [
-        RESULTS / f"{folder}/{backbone}/{dataset}/seed{seed}{ending}"
+        RESULTS / f"{folder}/{backbone}/{group}/seed{seed}{ending}"
         for backbone in config["backbones"]
-        for dataset in dict.fromkeys([*config["sources"], *config["targets"]])
+        for group in groups
         for seed in config["seeds"]
     ]
 
@@ -53,24 +57,25 @@ rule spectrum:
         "../scripts/spectrum.py"
 
 
-# All masks in one job: starting a process takes longer than the products of a mask.
+# All masks in one job: to start a process takes longer than the products of a mask.
 rule perturb:
     input:
         weights=WEIGHTS / "{backbone}.safetensors",
-        head=lambda wildcards: head(wildcards.dataset, wildcards.backbone),
-        train=lambda wildcards: images(wildcards.dataset, wildcards.backbone, "train"),
+        heads=lambda wildcards: [head(task, wildcards.backbone) for task in TASKS[wildcards.targets]],
+        train=lambda wildcards: [images(task, wildcards.backbone, "train") for task in TASKS[wildcards.targets]],
         masks=landscape_masks,
     output:
-        rows=RESULTS / "perturbations/{backbone}/{dataset}/seed{seed}.parquet",
-        paths=RESULTS / "perturbations/{backbone}/{dataset}/seed{seed}.paths.parquet",
+        rows=RESULTS / "perturbations/{backbone}/{targets}/seed{seed}.parquet",
+        paths=RESULTS / "perturbations/{backbone}/{targets}/seed{seed}.paths.parquet",
     params:
         backbone=architecture,
+        tasks=lambda wildcards: TASKS[wildcards.targets],
         landscape=landscape_settings("samples", "steps"),
         code=code("perturb"),
     log:
-        LOGS / "perturbations/{backbone}/{dataset}/seed{seed}.log",
+        LOGS / "perturbations/{backbone}/{targets}/seed{seed}.log",
     benchmark:
-        COSTS / "perturbations/{backbone}/{dataset}/seed{seed}.tsv"
+        COSTS / "perturbations/{backbone}/{targets}/seed{seed}.tsv"
     threads: config["threads"]
     resources:
         **computing_job(mem_mb=4000, minutes=60),
@@ -80,12 +85,12 @@ rule perturb:
 
 rule landscape:
     input:
-        landscape_jobs("spectra", ".safetensors"),
+        landscape_files("spectra", [task for group in TASKS.values() for task in group], ".safetensors"),
     output:
         landscape=report(RESULTS / "tables/landscape.parquet", caption="../report/landscape.rst", category="Tables"),
         spectrum=report(RESULTS / "tables/spectrum.parquet", caption="../report/spectrum.rst", category="Tables"),
         alignment=report(
-            RESULTS / "tables/alignment.parquet", caption="../report/alignment_table.rst", category="Tables"
+            RESULTS / "tables/alignment.parquet", caption="../report/alignment.rst", category="Tables"
         ),
     params:
         study=config["study"],
@@ -103,14 +108,14 @@ rule landscape:
 
 rule perturbations:
     input:
-        rows=landscape_jobs("perturbations", ".parquet"),
-        paths=landscape_jobs("perturbations", ".paths.parquet"),
+        rows=landscape_files("perturbations", TASKS, ".parquet"),
+        paths=landscape_files("perturbations", TASKS, ".paths.parquet"),
         predicted_loss=TABLES["predicted_loss"],
     output:
         perturbations=report(
             RESULTS / "tables/perturbations.parquet", caption="../report/perturbations.rst", category="Tables"
         ),
-        paths=report(RESULTS / "tables/paths.parquet", caption="../report/paths_table.rst", category="Tables"),
+        paths=report(RESULTS / "tables/paths.parquet", caption="../report/paths.rst", category="Tables"),
     params:
         study=config["study"],
         code=code("perturbations"),

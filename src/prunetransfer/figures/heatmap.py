@@ -10,7 +10,9 @@ from matplotlib.patches import Rectangle
 
 from prunetransfer.analysis.retention import at_sparsity, middle_sparsity
 from prunetransfer.figures import style
+from prunetransfer.schemas.accuracy import ACCURACY
 
+READS = {"accuracy": ACCURACY}
 MAX_WIDTH = 12  # inches: three panels of ten targets
 CELL_WIDTH, CELL_HEIGHT = 0.33, 0.27  # inches, the least: room for a number
 PANEL_WIDTH = 1.5  # inches, the least: room for a title

@@ -12,7 +12,9 @@ from matplotlib.transforms import ScaledTranslation
 
 from prunetransfer.analysis.retention import ROLES, mean_retention, with_sources
 from prunetransfer.figures import style
+from prunetransfer.schemas.accuracy import ACCURACY
 
+READS = {"accuracy": ACCURACY}
 PANEL_HEIGHT = 2.3  # inches
 PREDICTED = ("none", "finetune")  # what the paper's predictions are about; `recoveries` draws the others
 APART = 2 / 72  # inches between the whiskers of two scores
