@@ -28,7 +28,7 @@ def draw(alignment: pd.DataFrame) -> Figure:
     side = max(CELL * len(tasks), 1.6)
     columns = max(1, min(len(backbones), int((12 - margin) / (side + 0.2))))
     rows = max(1, -(-len(backbones) // columns))
-    size = (columns * (side + 0.2) + margin, rows * (side + 0.3) + margin + 0.5)
+    size = (columns * (side + 0.2) + margin, rows * (side + 0.3) + margin + 0.2)
     figure = Figure(figsize=size, layout="constrained")
     title = "Above: overlap of top eigenvectors. Below: rank correlation of diagonals"
     figure.suptitle(style.wrap(title, size[0], style.TITLE), fontsize=style.TITLE)
