@@ -6,6 +6,8 @@ DRAWN_FROM = {
     "recoveries": ["accuracy"],
     "layers": ["layer_sparsity"],
 }
+if LANDSCAPE:
+    DRAWN_FROM |= {"predictions": ["perturbations"], "loss_paths": ["paths"], "task_alignment": ["alignment"]}
 THEMES = {"safe": "How far", "retention": "How far", "recoveries": "Recoveries"}  # of the others: "What decides"
 FIGURES = [RESULTS / f"figures/{figure}.{suffix}" for figure in DRAWN_FROM for suffix in ("png", "svg")]
 

@@ -32,7 +32,8 @@ def page(schema: Mapping[str, Any]) -> str:
     introduction = INTRODUCTION.format(name=allowed(schema["$defs"]["name"]))
     parts = [introduction, "## The study\n", _table(schema | {"properties": plain})]
     for key, node in sections.items():
-        presence = f"Default: {_default(node)}." if "default" in node else "Required."
+        absent = "Required." if key in schema["required"] else "Optional."
+        presence = f"Default: {_default(node)}." if "default" in node else absent
         parts += [f"## {key}\n\n{node['description']} {presence}\n", _table(node, key)]
         if isinstance(node["additionalProperties"], dict):
             shared = node["additionalProperties"]["properties"]

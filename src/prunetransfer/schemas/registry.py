@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from prunetransfer.schemas.accuracy import ACCURACY
 from prunetransfer.schemas.costs import COSTS
+from prunetransfer.schemas.landscape import ALIGNMENT, LANDSCAPE, PATHS, PERTURBATIONS, SPECTRUM
 from prunetransfer.schemas.masks import CONVERGENCE, DAMPING, LAYER_SPARSITY, MASK_OVERLAP
 from prunetransfer.schemas.safe import PREDICTED_LOSS, PREDICTED_SAFE, SAFE_SPARSITY
 from prunetransfer.schemas.training import TRAINING
@@ -24,4 +25,9 @@ TABLES = {
     "predicted_loss": PREDICTED_LOSS,
     "predicted_safe": PREDICTED_SAFE,
     "costs": COSTS,
+    "landscape": LANDSCAPE,
+    "spectrum": SPECTRUM,
+    "alignment": ALIGNMENT,
+    "perturbations": PERTURBATIONS,
+    "paths": PATHS,
 }

@@ -1,0 +1,40 @@
+"""Predict and measure what each mask does to the losses of a group of tasks."""
+
+import pandas as pd
+
+from prunetransfer.artifacts import provenance, read_metadata
+from prunetransfer.backbones import load_backbone, load_mask
+from prunetransfer.datasets.splits import draw_images, read_split
+from prunetransfer.devices import prepare_process
+from prunetransfer.heads import read_head
+from prunetransfer.jobs import split_name
+from prunetransfer.landscape.perturbation import Surroundings
+from prunetransfer.landscape.task import Task
+from prunetransfer.schemas.landscape import PATH, PERTURBATION
+from prunetransfer.stage import stage
+from prunetransfer.tables import write_table
+
+with stage(snakemake):
+    job, settings, files = dict(snakemake.wildcards), snakemake.params.landscape, snakemake.input
+    seed = int(job["seed"])
+    device = prepare_process(snakemake.threads, seed)
+    backbone = load_backbone(snakemake.params.backbone, files.weights, device)
+    rows, points = [], []
+    for task, head, train in zip(snakemake.params.tasks, files.heads, files.train, strict=True):
+        sample, _ = draw_images(read_split(train), settings["samples"], "balanced", seed)
+        surroundings = Surroundings(Task(backbone, read_head(head, device), sample))
+        for path in files.masks:
+            metadata, mask = read_metadata(path), load_mask(path, device)
+            score, prune_source = split_name(metadata["settings"]["criterion"])
+            about = {
+                **{"backbone": job["backbone"], "score": score, "prune_source": prune_source},
+                **{"sparsity": metadata["sparsity"], "task": task, "seed": seed},
+                "role": "source" if task == prune_source else "transfer",
+            }
+            losses = surroundings.path(mask, settings["steps"])
+            measured = {"dense_loss": losses[0.0], "measured": losses[1.0] - losses[0.0]}
+            rows.append(about | {"images": len(sample.labels)} | measured | surroundings.predict(mask))
+            points += [about | {"t": t, "loss": loss} for t, loss in losses.items()]
+    made_with = provenance(settings | job)
+    write_table(snakemake.output.rows, pd.DataFrame(rows), PERTURBATION, made_with)
+    write_table(snakemake.output.paths, pd.DataFrame(points), PATH, made_with)
