@@ -3,6 +3,7 @@
 import os
 import sys
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(workflow.basedir)
@@ -57,6 +58,7 @@ def computing_job(mem_mb, minutes):
     return job(mem_mb, minutes) | dict(gpu=int(GPU))
 
 
+@cache
 def code(script, *modules, score=None):
     return code_digest(ROOT / "workflow/scripts" / f"{script}.py", *modules, score=score)
 
@@ -180,10 +182,8 @@ def pruned_files(wildcards):
     """One file a sparsity: masks where nothing is recovered, recovered weights otherwise."""
     name = wildcards.recovery
     folder = RESULTS / ("masks" if name == "none" else f"recovered/{name}")
-    return [
-        folder / f"{wildcards.backbone}/{wildcards.criterion}/seed{wildcards.seed}/{sparsity}.safetensors"
-        for sparsity in sparsities(name)
-    ]
+    place = f"{folder}/{wildcards.backbone}/{wildcards.criterion}/seed{wildcards.seed}"
+    return [f"{place}/{sparsity}.safetensors" for sparsity in sparsities(name)]
 
 
 def pretraining_images(split):

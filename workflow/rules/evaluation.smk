@@ -12,7 +12,7 @@ def probed_images(wildcards):
 rule evaluate:
     input:
         weights=WEIGHTS / "{backbone}.safetensors",
-        head=lambda wildcards: head(wildcards.target, wildcards.backbone),
+        head=RESULTS / "heads/{backbone}/{target}.safetensors",
         test=lambda wildcards: images(wildcards.target, wildcards.backbone, "test"),
         train=probed_images,
         pruned=pruned_files,
