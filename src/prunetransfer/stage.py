@@ -1,4 +1,4 @@
-"""What every stage script does around its work: log, threads, seed, and errors in one line."""
+"""What every stage script does around its work: log, what its files say of the job, and errors in one line."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from prunetransfer import process
+
 
 @contextlib.contextmanager
 def stage(snakemake: Any) -> Iterator[None]:
@@ -17,6 +19,7 @@ def stage(snakemake: Any) -> Iterator[None]:
     name, log = snakemake.rule, Path(snakemake.log[0])
     log.parent.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
+    process.begin(name, snakemake.params.get("code"), dict(snakemake.wildcards))
     with open(log, "w", encoding="utf-8") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
         try:
             yield
