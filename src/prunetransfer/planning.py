@@ -31,7 +31,7 @@ TRAINING, CURVATURE, LAYERWISE = 3, 6, 10
 
 @dataclass(frozen=True)
 class Job:
-    """One job of the study, with what its cost depends on. inputs: paths by the names of the rule; weights: [one]."""
+    """One job of the study, with what its cost depends on. inputs and settings: by their names in its rule."""
 
     stage: str
     method: str
@@ -123,7 +123,7 @@ def modelled_seconds(job: Job) -> float:
     if "weights" not in job.inputs:
         return 15.0 if job.stage == "prepare_images" else 2.0
     settings = job.settings
-    images = {split: _images(job.inputs[split][0]) for split in ("train", "test") if job.inputs.get(split)}
+    images = {split: sum(map(_images, job.inputs.get(split, ()))) for split in ("train", "test")}
     if job.stage == "evaluate":
         passes = (1 + len(job.inputs["pruned"])) * images["test"]
     elif "epochs" in settings:
@@ -205,13 +205,14 @@ def duration(seconds: float) -> str:
     """`8 s`, `12 min`, `3.4 h`."""
     if seconds < 99.5:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 99.5 * 60 else f"{seconds / 3600:,.{seconds < 36000}f} h"
+    return f"{seconds / 60:.0f} min" if seconds < 99.5 * 60 else _rounded(seconds / 3600, "h")
 
 
 def size(count: float) -> str:
     """Bytes as `12 kB`, `3.4 MB`, `120 GB`."""
-    for unit in ("kB", "MB", "GB"):
-        count /= 1000
-        if count < 999.5 or unit == "GB":
-            break
-    return f"{count:,.{count < 9.95}f} {unit}"
+    unit, scale = next((pair for pair in (("kB", 1e3), ("MB", 1e6)) if count < 999.5 * pair[1]), ("GB", 1e9))
+    return _rounded(count / scale, unit)
+
+
+def _rounded(number: float, unit: str) -> str:
+    return f"{number:.1f} {unit}" if number < 9.95 else f"{number:,.0f} {unit}"
