@@ -77,8 +77,6 @@ def planned(workflow: Any) -> Iterator[Job]:
 
 def downloads(jobs: list[Job], config: dict[str, Any]) -> Iterator[str]:
     """What has to be fetched, and what is known of its size."""
-    rows = re.findall(r"^\| ([\w-]+) \| .*? \| (\d+) \|", CATALOGUE.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    megabytes = {name: int(count) for name, count in rows}
     for job in jobs:
         if not job.pending:
             continue
@@ -86,8 +84,11 @@ def downloads(jobs: list[Job], config: dict[str, Any]) -> Iterator[str]:
             yield f"{job.outputs[0].with_suffix('')}: size not known here"
         source = config["backbones"].get(job.backbone, {}).get("weights", {}).get("source", "")
         if job.stage == "download_weights" and source.startswith(("timm", "torchvision:", "https://")):
-            known = f"{megabytes[job.backbone]} MB as weights, the file may hold more (docs/catalogue.md)"
-            yield f"weights of {job.backbone} ({source}): {known if job.backbone in megabytes else 'size not known here'}"
+            row = re.search(
+                rf"^\| {re.escape(job.backbone)} \| [^|]+ \| (\d+) \|", CATALOGUE.read_text("utf-8"), re.MULTILINE
+            )
+            size = f"{row[1]} MB, more if the file holds more than weights" if row else "size not known here"
+            yield f"weights of {job.backbone} ({source}): {size}"
 
 
 def main() -> None:

@@ -17,8 +17,8 @@ from typing import Any
 
 from prunetransfer.costs import read_cost
 
-# The model: a forward pass of one image costs in proportion to its pixels and to the network's weights. ResNet-50 (94 MB)
-# takes 0.13 s and ViT-B/16 (343 MB) 0.46 s at 224 px on one core of the machine of docs/benchmarks.md.
+# The model: a forward pass of one image costs in proportion to its pixels and to the network's weights. On one core of
+# the machine of docs/benchmarks.md ResNet-50 (94 MB) takes 0.13 s and ViT-B/16 (343 MB) 0.46 s at 224 px.
 SECONDS_A_PASS = 0.13
 REFERENCE_BYTES = 94e6
 REFERENCE_SIZE = 224
@@ -177,7 +177,7 @@ def page(study: str, stages: Mapping[str, Stage], downloads: Sequence[str]) -> s
 
 
 def _lines(study: str, stages: Mapping[str, Stage], total: Stage, downloads: Sequence[str]) -> Iterator[str]:
-    yield f"Study {study}: {total.jobs:,} jobs to run, {total.cached:,} cached."
+    yield f"Study {study}: {total.jobs:,} {'job' if total.jobs == 1 else 'jobs'} to run, {total.cached:,} cached."
     if not total.jobs:
         return
     width = max(map(len, stages))
@@ -193,8 +193,9 @@ def _lines(study: str, stages: Mapping[str, Stage], total: Stage, downloads: Seq
     yield "Times are those of one core or one GPU, start-up included; n jobs side by side take an n-th by the clock."
     if total.modelled:
         yield (
-            f"* No job of the stage is on record: a rough model ({IMAGES} images where none are prepared, a network of\n"
-            f"  ResNet-50's size where it is not there, a GPU like {CORES_A_GPU} cores), right to a factor of ten at best."
+            f"* No job of the stage is on record, so this is a rough model's word, right to a factor of ten at best. It takes\n"
+            f"  a split that is not prepared for {IMAGES} images, weights that are not there for ResNet-50's, a GPU for"
+            f" {CORES_A_GPU} cores."
         )
     if total.temporary_bytes:
         yield f"Temporary, removed once it is used: {size(total.temporary_bytes)} of the disk."

@@ -25,7 +25,10 @@ class Progress:
         """The run's jobs by rule; returns the line that says so."""
         self._left = Counter(jobs)
         self._total = self._left.total()
-        return f"{self._total} jobs: " + ", ".join(f"{count} {_spaced(rule)}" for rule, count in jobs.items())
+        many = [f"{count} {_spaced(rule)}" for rule, count in self._left.most_common() if count > 1]
+        others = self._total - sum(count for count in jobs.values() if count > 1)
+        count = "1 job" if self._total == 1 else f"{self._total} jobs"
+        return f"{count} to run: " + ", ".join([*many, f"{others} of other kinds"] if others else many)
 
     def describe(self, job: int, rule: str, wildcards: Mapping[str, str]) -> None:
         """What job number `job` is."""
@@ -38,7 +41,7 @@ class Progress:
         self._started.update(dict.fromkeys(jobs, now))
 
     def finish(self, job: int, now: float) -> str:
-        """The line that says that a job has finished at `now`: its number of all, the run's time, its own, what it is."""
+        """The line of a job that has finished at `now`: its place of all, the run's time, its own, what it is."""
         rule, what = self._jobs.pop(job)
         seconds = now - self._started.pop(job)
         self._taken[rule].append(seconds)
@@ -52,8 +55,8 @@ class Progress:
     def left(self, now: float) -> float | None:
         """Seconds until all jobs are done; None while fewer than half of them are of a rule that has finished one.
 
-        The jobs that are left, each as long as its rule's mean so far (a rule without one: as long as the mean job), less
-        what the running ones have had of it, as many at a time as have run side by side so far.
+        Each job that is left takes as long as its rule's mean so far (of a rule without one: as the mean job), less
+        what a running one has had of it; as many run at a time as have run side by side so far.
         """
         left = self._left.total()
         known = sum(count for rule, count in self._left.items() if rule in self._taken)

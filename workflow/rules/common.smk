@@ -80,6 +80,11 @@ def code(script, *modules, score=None):
     return code_digest(ROOT / "workflow/scripts" / f"{script}.py", *modules, score=score)
 
 
+def intermediate(kind, file):
+    """An output that goes once all jobs that read it are done, where the study says so."""
+    return temp(file) if kind in config["temporary"] else file
+
+
 def decimal(number):
     """A float as it stands in file names, never 5e-05."""
     return format(Decimal(repr(number)), "f")
