@@ -194,8 +194,8 @@ def _lines(study: str, stages: Mapping[str, Stage], total: Stage, downloads: Seq
     if total.modelled:
         yield (
             "* No job of the stage is on record, so this is a rough model's word, right to a factor of ten at best.\n"
-            f"  It takes a split that is not prepared for {IMAGES} images, weights that are not there for ResNet-50's,\n"
-            f"  a GPU for {CORES_A_GPU} cores."
+            f"  It takes a split that is not prepared for {IMAGES} images, weights that are not there for\n"
+            f"  ResNet-50's, a GPU for {CORES_A_GPU} cores."
         )
     if total.temporary_bytes:
         yield f"Temporary, removed once it is used: {size(total.temporary_bytes)} of the disk."

@@ -14,13 +14,13 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from snakemake_logger_plugin_prunetransfer.progress import Progress
 
-# What Snakemake says about itself while jobs run, apart from events.
+# How lines begin that tell of Snakemake's work, not of the study's.
 CHATTER = (
     "Assuming unrestricted shared filesystem",
-    "host: ",
+    "Job ",  # … has been submitted with SLURM jobid
     "Removing temporary output",
     "Select jobs to execute",
-    "Storing output in storage",
+    "Submitted array job",
     "Touching output file",
     "Using shell",
 )
@@ -63,6 +63,6 @@ class LogHandler(LogHandlerBase):
                 return self._progress.finish(record.job_id, record.created)
             case LogEvent.JOB_ERROR | LogEvent.GROUP_ERROR | LogEvent.ERROR:
                 return record
-            case None if not record.getMessage().startswith(CHATTER):
+            case None if record.levelno > logging.INFO or not record.getMessage().startswith(CHATTER):
                 return record
         return None
