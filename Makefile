@@ -9,7 +9,7 @@ SNAKEMAKE = $(RUN) snakemake $(if $(STUDY),--configfile $(STUDY))
 NAME = $(or $(shell sed -n 's/^study:[[:space:]]*\([^[:space:]]*\).*/\1/p' $(CONFIG)),$(error $(CONFIG) has no line `study: NAME`))
 RESULTS = results/$(NAME)
 
-.PHONY: help study run weights report datasets test lint install lock clean $(VENV)
+.PHONY: help study run plan weights report datasets test lint install lock clean $(VENV)
 
 help: ## list the targets
 	@awk -F ': .*## ' '/^[a-z]+:.*## / { printf "  make %-9s%s\n", $$1, $$2 }' Makefile
@@ -21,6 +21,9 @@ study: report ## install, run the study, print its summary; repeated, it reruns 
 
 run: install
 	$(SNAKEMAKE) --cores $(CORES)
+
+plan: install ## what a run would do and take, before anything runs: jobs a stage, hours, disk, downloads
+	@$(VENV)/bin/python workflow/plan.py $(if $(STUDY),--configfile $(STUDY))
 
 weights: install ## fetch all weights of the study, so that its jobs need no network
 	$(SNAKEMAKE) weights --cores $(CORES)

@@ -124,7 +124,7 @@ def test_wheel_holds_every_file_of_the_package(repository: Path, tmp_path: Path)
     (wheel,) = tmp_path.glob("*.whl")
     assert wheel.name == f"prunetransfer-{prunetransfer.__version__}-py3-none-any.whl"
     source = tmp_path / "src"
-    files = {path.relative_to(source).as_posix() for path in source.glob("prunetransfer/**/*") if path.is_file()}
+    files = {path.relative_to(source).as_posix() for path in source.glob("*prunetransfer/**/*") if path.is_file()}
     shipped = {name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name}
     assert shipped == files
 

@@ -3,6 +3,7 @@
 import os
 import sys
 from decimal import Decimal
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(workflow.basedir)
@@ -74,8 +75,14 @@ def computing_job(mem_mb, minutes):
     return job(mem_mb, minutes) | dict(gpu=int(GPU))
 
 
+@cache
 def code(script, *modules, score=None):
     return code_digest(ROOT / "workflow/scripts" / f"{script}.py", *modules, score=score)
+
+
+def intermediate(kind, file):
+    """An output that goes once all jobs that read it are done, where the study says so."""
+    return temp(file) if kind in config["temporary"] else file
 
 
 def decimal(number):
@@ -191,10 +198,8 @@ def pruned_files(wildcards):
     """One file a sparsity: masks where nothing is recovered, recovered weights otherwise."""
     name = wildcards.recovery
     folder = RESULTS / ("masks" if name == "none" else f"recovered/{name}")
-    return [
-        folder / f"{wildcards.backbone}/{wildcards.criterion}/seed{wildcards.seed}/{sparsity}.safetensors"
-        for sparsity in sparsities(name)
-    ]
+    place = f"{folder}/{wildcards.backbone}/{wildcards.criterion}/seed{wildcards.seed}"
+    return [f"{place}/{sparsity}.safetensors" for sparsity in sparsities(name)]
 
 
 def pretraining_images(split):

@@ -2,8 +2,8 @@ rule prepare_images:
     input:
         lambda wildcards: list(download_records(wildcards.dataset)),
     output:
-        train=RESULTS / "images/{dataset}-{size}-{interpolation}-{crop}/train.safetensors",
-        test=RESULTS / "images/{dataset}-{size}-{interpolation}-{crop}/test.safetensors",
+        train=intermediate("images", RESULTS / "images/{dataset}-{size}-{interpolation}-{crop}/train.safetensors"),
+        test=intermediate("images", RESULTS / "images/{dataset}-{size}-{interpolation}-{crop}/test.safetensors"),
     params:
         dataset=lambda wildcards: config["datasets"][wildcards.dataset],
         data_root=config["data_root"],

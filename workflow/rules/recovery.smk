@@ -4,7 +4,7 @@ rule recover:
         weights=WEIGHTS / "{backbone}.safetensors",
         mask=RESULTS / "masks/{backbone}/{criterion}/seed{seed}/{sparsity}.safetensors",
     output:
-        RECOVERED,
+        intermediate("recovered", RECOVERED),
     params:
         backbone=architecture,
         recovery=recovery_settings,

@@ -3,7 +3,7 @@ rule compute_score:
         unpack(source_files),
         weights=WEIGHTS / "{backbone}.safetensors",
     output:
-        RESULTS / "scores/{backbone}/{criterion}/seed{seed}.safetensors",
+        intermediate("scores", RESULTS / "scores/{backbone}/{criterion}/seed{seed}.safetensors"),
     params:
         backbone=architecture,
         score=lambda wildcards: config["scores"][split_name(wildcards.criterion)[0]],

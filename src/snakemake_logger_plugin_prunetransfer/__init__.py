@@ -1,0 +1,68 @@
+"""Snakemake's output for people (`logger: prunetransfer` in a profile): a line for each finished job, errors in full.
+
+Snakemake's own log, with every job's details, goes on in `.snakemake/log`. A dry run and `--verbose` print as ever.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultFormatter
+from snakemake_interface_logger_plugins.base import LogHandlerBase
+from snakemake_interface_logger_plugins.common import LogEvent
+
+from snakemake_logger_plugin_prunetransfer.progress import Progress
+
+# How lines begin that tell of Snakemake's work, not of the study's.
+CHATTER = (
+    "Assuming unrestricted shared filesystem",
+    "Job ",  # … has been submitted with SLURM jobid
+    "Removing temporary output",
+    "Select jobs to execute",
+    "Submitted array job",
+    "Touching output file",
+    "Using shell",
+)
+
+
+class LogHandler(LogHandlerBase):
+    """Snakemake looks for a class of this name."""
+
+    def __post_init__(self) -> None:
+        settings = self.common_settings
+        self._progress = Progress()
+        self._stream = ColorizingTextHandler(settings.nocolor, sys.stdout if settings.stdout else sys.stderr)
+        self._stream.setFormatter(DefaultFormatter(settings.quiet, settings.show_failed_logs))
+        self._wanted = DefaultFilter(settings.quiet, False, False, False, settings.printshellcmds).filter
+
+    @property
+    def writes_to_stream(self) -> bool:
+        # Where this says no, Snakemake prints by itself.
+        settings = self.common_settings
+        return not (settings.dryrun or settings.verbose or settings.debug_dag)
+
+    writes_to_file = needs_rulegraph = False
+    has_filter = has_formatter = True
+
+    def emit(self, record: logging.LogRecord) -> None:
+        # What --quiet keeps back is still counted.
+        if self.writes_to_stream and (text := self._text(record)) and self._wanted(record):
+            self._stream.handle(record if text is record else logging.makeLogRecord({"msg": text}))
+
+    def _text(self, record: logging.LogRecord) -> str | logging.LogRecord | None:
+        """What is printed of a record: a line of ours, the record itself, or nothing."""
+        match getattr(record, "event", None):
+            case LogEvent.RUN_INFO:
+                return self._progress.plan({rule: count for rule, count in record.stats.items() if rule != "total"})
+            case LogEvent.JOB_INFO:
+                self._progress.describe(record.jobid, record.rule_name, record.wildcards)
+            case LogEvent.JOB_STARTED:
+                self._progress.start(record.jobs, record.created)
+            case LogEvent.JOB_FINISHED:
+                return self._progress.finish(record.job_id, record.created)
+            case LogEvent.JOB_ERROR | LogEvent.GROUP_ERROR | LogEvent.ERROR:
+                return record
+            case None if record.levelno > logging.INFO or not record.getMessage().startswith(CHATTER):
+                return record
+        return None
