@@ -77,7 +77,7 @@ def unsealed(text: str | bytes) -> dict[str, Any]:
 
 
 def check(path: str | os.PathLike) -> None:
-    """Raise ArtifactError unless a file is, bit for bit, what `write_sealed` wrote. Reads all of it (1.6 GB a second)."""
+    """Raise ArtifactError unless a file is, bit for bit, what `write_sealed` wrote. Reads it all (1.6 GB a second)."""
     try:
         with open(path, "rb") as file:
             place = _place_of_seal(file)
