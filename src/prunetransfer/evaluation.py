@@ -68,7 +68,7 @@ def evaluate_grid(
     pruned: mask files, or weight files where the masks were `recovered`. readouts: name in READOUTS → its settings.
     train: the target's train images, where a readout needs them. Returns rows of EVALUATION without what the job's name
     says, one a sparsity and readout, and those of PREDICTIONS. Raises ValueError if the dense backbone gets no image
-    right: there is nothing to retain.
+    right: there is nothing to retain. Leaves the backbone as it came.
     """
     test = _at_hand(test, backbone)
     train = train and _at_hand(train, backbone)
@@ -96,6 +96,7 @@ def evaluate_grid(
                 | {"dense_top1": before["top1"], "dense_loss": before["loss"]}
                 | {"retention": found["top1"] / before["top1"]}
             )
+    backbone.network.load_state_dict(state)
     return rows, predictions
 
 

@@ -39,9 +39,9 @@ def files(tmp_path):
         for sparsity, wrong in zip((0.3, 0.6), mistakes, strict=True):
             predicted = np.where(np.arange(IMAGES) < wrong, (LABELS + 1) % 4, LABELS).tolist()
             rows.append({"sparsity": sparsity, "readout": "zero_shot", "predicted": predicted})
-        job = {"backbone": "net", "criterion": criterion, "recovery": recovery, "target": target, "seed": "0"}
+        job = {"backbone": "net", "criterion": criterion, "recovery": recovery, "seed": "0"}
         paths.append(tmp_path / f"{len(paths)}.parquet")
-        write_table(paths[-1], pd.DataFrame(rows), PREDICTIONS, provenance(job))
+        write_table(paths[-1], pd.DataFrame(rows).assign(target=target), PREDICTIONS, provenance(job))
     return paths
 
 
@@ -70,7 +70,7 @@ def test_jobs_that_saw_other_images_are_refused(files):
     changed = read_table(files[2], PREDICTIONS)
     changed["predicted"] = [answers[::-1] for answers in changed["predicted"]]
     write_table(files[2], changed, PREDICTIONS, settings)
-    with pytest.raises(ArtifactError, match=r"2\.parquet: its images are not those of .*0\.parquet"):
+    with pytest.raises(ArtifactError, match=r"2\.parquet: its images of .* are not those of .*0\.parquet"):
         read_outcomes(files, "mini")
 
 

@@ -11,6 +11,7 @@ sys.path.insert(0, str(ROOT / "src"))
 from prunetransfer.config import ConfigError, validate_config
 from prunetransfer.datasets.downloads import DOWNLOADS, folder_of, origin
 from prunetransfer.digest import code_digest
+from prunetransfer.jobs import split_name
 from prunetransfer.recovery import RESUMABLE, UNLABELLED
 from prunetransfer.scores import SCORES
 
@@ -19,22 +20,30 @@ try:
 except ConfigError as error:
     sys.exit("config:\n  " + str(error).replace("\n", "\n  "))
 
-# Jobs inherit it. Threads that wait for each other without giving way cost 5 to 10 times the work where more of them
-# run than there are cores (docs/benchmarks.md).
+# Jobs inherit these (docs/benchmarks.md). Threads that wait for each other without giving way cost 5 to 10 times the work
+# where more of them run than there are cores; memory that is handed back after every batch costs up to a third.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**30))
+os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**30))
 
 WEIGHTS = Path("resources/weights")
 RESULTS = Path("results") / config["study"]
 RECOVERED = str(RESULTS / "recovered/{recovery}/{backbone}/{criterion}/seed{seed}/{sparsity}.safetensors")
 LOGS = RESULTS / "logs"
 COSTS = RESULTS / "costs"
+# The targets that one evaluation job reads together, by their group's name: `digits+glyphs`.
+TARGETS = {
+    "+".join(group): group
+    for start in range(0, len(config["targets"]), config["targets_per_job"])
+    for group in [config["targets"][start : start + config["targets_per_job"]]]
+}
 GPU = bool(list(Path("/dev").glob("nvidia[0-9]*"))) if config["gpu"] == "auto" else config["gpu"]
 
 
 wildcard_constraints:
     backbone=r"[^/@]+",
     dataset=r"[^/@]+",
-    target=r"[^/@]+",
+    targets=r"[^/@]+",
     criterion=r"[^/]+",
     recovery=r"[^/]+",
     size=r"\d+",
@@ -64,12 +73,6 @@ def code(script, *modules, score=None):
 def decimal(number):
     """A float as it stands in file names, never 5e-05."""
     return format(Decimal(repr(number)), "f")
-
-
-def split_name(name):
-    """`block@digits` → (`block`, `digits`); `magnitude` → (`magnitude`, None)."""
-    first, _, dataset = name.partition("@")
-    return first, dataset or None
 
 
 def score_function(score):

@@ -4,29 +4,33 @@ def readouts():
     return {readout: settings.get(readout, {}) for readout in config["readouts"]}
 
 
-def probed_images(wildcards):
-    """The target's train images, where a readout learns from them."""
-    return images(wildcards.target, wildcards.backbone, "train") if set(readouts()) - {"zero_shot"} else []
+def target_heads(wildcards):
+    return [head(target, wildcards.backbone) for target in TARGETS[wildcards.targets]]
+
+
+def target_images(split):
+    return lambda wildcards: [images(target, wildcards.backbone, split) for target in TARGETS[wildcards.targets]]
 
 
 rule evaluate:
     input:
         weights=WEIGHTS / "{backbone}.safetensors",
-        head=lambda wildcards: head(wildcards.target, wildcards.backbone),
-        test=lambda wildcards: images(wildcards.target, wildcards.backbone, "test"),
-        train=probed_images,
+        heads=target_heads,
+        test=target_images("test"),
+        train=target_images("train") if set(readouts()) - {"zero_shot"} else [],
         pruned=pruned_files,
     output:
-        rows=RESULTS / "evaluations/{backbone}/{criterion}/{recovery}/{target}/seed{seed}.parquet",
-        predictions=RESULTS / "evaluations/{backbone}/{criterion}/{recovery}/{target}/seed{seed}.predictions.parquet",
+        rows=RESULTS / "evaluations/{backbone}/{criterion}/{recovery}/{targets}/seed{seed}.parquet",
+        predictions=RESULTS / "evaluations/{backbone}/{criterion}/{recovery}/{targets}/seed{seed}.predictions.parquet",
     params:
         backbone=architecture,
+        targets=lambda wildcards: TARGETS[wildcards.targets],
         readouts=readouts(),
         code=code("evaluate"),
     log:
-        LOGS / "evaluations/{backbone}/{criterion}/{recovery}/{target}/seed{seed}.log",
+        LOGS / "evaluations/{backbone}/{criterion}/{recovery}/{targets}/seed{seed}.log",
     benchmark:
-        COSTS / "evaluations/{backbone}/{criterion}/{recovery}/{target}/seed{seed}.tsv"
+        COSTS / "evaluations/{backbone}/{criterion}/{recovery}/{targets}/seed{seed}.tsv"
     threads: config["threads"]
     resources:
         **computing_job(mem_mb=4000, minutes=60),

@@ -18,11 +18,11 @@ TABLES = {
 }
 
 EVALUATIONS = [
-    RESULTS / f"evaluations/{backbone}/{criterion}/{recovery}/{target}/seed{seed}.parquet"
+    RESULTS / f"evaluations/{backbone}/{criterion}/{recovery}/{targets}/seed{seed}.parquet"
     for backbone in config["backbones"]
     for criterion in criteria()
     for recovery in recoveries(backbone, criterion)
-    for target in config["targets"]
+    for targets in TARGETS
     for seed in config["seeds"]
 ]
 PREDICTIONS = [path.with_suffix(".predictions.parquet") for path in EVALUATIONS]

@@ -1,4 +1,4 @@
-"""Read the accuracy of one criterion on one target, at all its sparsities."""
+"""Read the accuracy of one criterion on a group of targets, at all its sparsities."""
 
 import pandas as pd
 
@@ -8,36 +8,27 @@ from prunetransfer.datasets.splits import read_split
 from prunetransfer.devices import prepare_process
 from prunetransfer.evaluation import evaluate_grid
 from prunetransfer.heads import read_head
+from prunetransfer.jobs import condition
 from prunetransfer.schemas.accuracy import EVALUATION, PREDICTIONS
 from prunetransfer.stage import stage
 from prunetransfer.tables import write_table
 
 with stage(snakemake):
-    job = snakemake.wildcards
-    score, _, prune_source = job.criterion.partition("@")
-    recovery, _, tuned_on = job.recovery.partition("@")
-    device = prepare_process(snakemake.threads, int(job.seed))
-    backbone = load_backbone(snakemake.params.backbone, snakemake.input.weights, device)
-    head, test = read_head(snakemake.input.head, device), read_split(snakemake.input.test)
-    train = read_split(snakemake.input.train) if snakemake.input.get("train") else None
-    rows, predictions = evaluate_grid(
-        backbone,
-        head,
-        test,
-        snakemake.input.pruned,
-        recovered=recovery != "none",
-        readouts=snakemake.params.readouts,
-        train=train,
-    )
-    frame = pd.DataFrame(rows).assign(
-        backbone=job.backbone,
-        score=score,
-        prune_source=prune_source or None,
-        recovery=recovery,
-        tuned_on=tuned_on or None,
-        target=job.target,
-        role="source" if job.target in (prune_source, tuned_on) else "transfer",
-        seed=int(job.seed),
-    )
-    write_table(snakemake.output.rows, frame, EVALUATION, provenance(dict(job)))
-    write_table(snakemake.output.predictions, pd.DataFrame(predictions), PREDICTIONS, provenance(dict(job)))
+    job, files = dict(snakemake.wildcards), snakemake.input
+    device = prepare_process(snakemake.threads, int(job["seed"]))
+    backbone = load_backbone(snakemake.params.backbone, files.weights, device)
+    rows, predictions = [], []
+    for i, target in enumerate(snakemake.params.targets):
+        measured, answered = evaluate_grid(
+            backbone,
+            read_head(files.heads[i], device),
+            read_split(files.test[i]),
+            files.pruned,
+            recovered=job["recovery"] != "none",
+            readouts=snakemake.params.readouts,
+            train=read_split(files.train[i]) if files.train else None,
+        )
+        rows += [row | condition(job, target) for row in measured]
+        predictions += [row | {"target": target} for row in answered]
+    write_table(snakemake.output.rows, pd.DataFrame(rows), EVALUATION, provenance(job))
+    write_table(snakemake.output.predictions, pd.DataFrame(predictions), PREDICTIONS, provenance(job))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -15,6 +16,7 @@ import pandas as pd
 from prunetransfer.analysis.paired import Cell
 from prunetransfer.analysis.retention import with_sources
 from prunetransfer.artifacts import ArtifactError
+from prunetransfer.jobs import condition
 from prunetransfer.schemas.accuracy import PREDICTIONS
 from prunetransfer.tables import read_table, table_metadata
 
@@ -30,28 +32,25 @@ def read_outcomes(paths: Iterable[str | os.PathLike], study: str) -> pd.DataFram
     rows, known = [], {}
     for path in paths:
         job = table_metadata(path)["settings"]
-        answers = read_table(path, PREDICTIONS).set_index("readout")
-        labels = np.asarray(answers.loc["label", "predicted"])
-        answers = answers.drop("label").reset_index()
-        answers["correct"] = [np.asarray(predicted) == labels for predicted in answers["predicted"]]
-        first = known.setdefault((job["backbone"], job["target"]), (path, labels))
-        if not np.array_equal(first[1], labels):
-            raise ArtifactError(f"{path}: its images are not those of {first[0]}; they cannot be paired")
-        score, _, prune_source = job["criterion"].partition("@")
-        recovery, _, tuned_on = job["recovery"].partition("@")
-        is_dense = answers["sparsity"].isna()
-        dense = answers[is_dense].set_index("readout")["correct"]
-        rows += [
-            {
-                **{"study": study, "backbone": job["backbone"], "score": score, "prune_source": prune_source or None},
-                **{"sparsity": row.sparsity, "recovery": recovery, "tuned_on": tuned_on or None},
-                **{"target": job["target"], "readout": row.readout, "seed": int(job["seed"])},
-                "role": "source" if job["target"] in (prune_source, tuned_on) else "transfer",
-                **{"dense": dense[row.readout], "correct": row.correct},
-            }
-            for row in answers[~is_dense].itertuples()
-        ]
+        for target, answers in read_table(path, PREDICTIONS).groupby("target"):
+            labels = np.asarray(answers.set_index("readout").loc["label", "predicted"])
+            first = known.setdefault((job["backbone"], target), (path, labels))
+            if not np.array_equal(first[1], labels):
+                raise ArtifactError(
+                    f"{path}: its images of {target} are not those of {first[0]}: they cannot be paired"
+                )
+            named = {"study": study} | condition(job, target)
+            rows += [named | found for found in _outcomes(answers[answers["readout"] != "label"], labels)]
     return pd.DataFrame(rows, columns=[*CONDITION, "role", "dense", "correct"])
+
+
+def _outcomes(answers: pd.DataFrame, labels: np.ndarray) -> Iterator[dict[str, Any]]:
+    """Which answers are right, beside those of the dense backbone."""
+    correct = answers.assign(correct=[np.asarray(predicted) == labels for predicted in answers["predicted"]])
+    is_dense = correct["sparsity"].isna()
+    dense = correct[is_dense].set_index("readout")["correct"]
+    for row in correct[~is_dense].itertuples():
+        yield {"sparsity": row.sparsity, "readout": row.readout, "dense": dense[row.readout], "correct": row.correct}
 
 
 def by_readout(outcomes: pd.DataFrame) -> Iterator[pd.DataFrame]:

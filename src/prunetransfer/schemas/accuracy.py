@@ -13,6 +13,7 @@ from prunetransfer.schemas.columns import (
     SEED,
     SPARSITY,
     STUDY,
+    TARGET,
     key,
     value,
 )
@@ -29,7 +30,7 @@ ACCURACY = pa.schema(
         value("achieved_sparsity", pa.float64(), "fraction", "share of the prunable weights that are gone"),
         key("recovery", pa.string(), "what was done to the pruned backbone: `none`, or an entry of `recoveries`"),
         key("tuned_on", pa.string(), "dataset that the recovery used; null if it used none", nullable=True),
-        key("target", pa.string(), "dataset whose test images were classified"),
+        TARGET,
         value("role", pa.string(), "", "`source` if the target is prune_source or tuned_on, else `transfer`"),
         READOUT,
         SEED,
@@ -57,6 +58,7 @@ EVALUATION = pa.schema([field for field in ACCURACY if field.name not in ("study
 # What one evaluation job answered, image by image, so that statistics can pair measurements on the same images.
 PREDICTIONS = pa.schema(
     [
+        TARGET,
         key("sparsity", pa.float64(), "share of the prunable weights asked to go; null: the dense backbone", True),
         key("readout", pa.string(), "as in accuracy.parquet; in one row `label`: the true classes"),
         value("predicted", CLASSES, "", "the class of each test image, in the order of the prepared test split"),
