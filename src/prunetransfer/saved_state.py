@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from prunetransfer.artifacts import write_atomically
+from prunetransfer.artifacts import ArtifactError, write_atomically
 
 SAVE_EVERY = 180.0  # seconds
 
@@ -48,7 +48,11 @@ class SavedState:
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Put `state` (tensors, numbers, text, in lists and dicts) in the place of the state saved before."""
-        write_atomically(self.path, lambda partial: torch.save({"key": self.key, "state": dict(state)}, partial))
+        kept = {"key": self.key, "state": dict(state)}
+        try:
+            write_atomically(self.path, lambda partial: torch.save(kept, partial))
+        except RuntimeError as error:  # what PyTorch makes of a full disk
+            raise ArtifactError(f"{self.path}: cannot be written; is the disk full? ({error})") from None
         self.saved = time.monotonic()
 
     def remove(self) -> None:

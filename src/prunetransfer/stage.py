@@ -8,7 +8,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 
 @contextlib.contextmanager
@@ -17,11 +17,23 @@ def stage(snakemake: Any) -> Iterator[None]:
     name, log = snakemake.rule, Path(snakemake.log[0])
     log.parent.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
-    with open(log, "w", encoding="utf-8") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+    with _written(log) as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
         try:
             yield
         except Exception as error:
-            traceback.print_exc()
+            with contextlib.suppress(OSError):
+                traceback.print_exc()
             print(f"{name}: {error} (traceback in {log})", file=sys.__stderr__, flush=True)
             raise SystemExit(1) from None
         print(f"{name}: done in {time.perf_counter() - start:.1f} s")
+
+
+@contextlib.contextmanager
+def _written(log: Path) -> Iterator[TextIO]:
+    """The open log. One whose end a full disk does not take hides no other error, and is none of its own."""
+    file = open(log, "w", encoding="utf-8")  # noqa: SIM115
+    try:
+        yield file
+    finally:
+        with contextlib.suppress(OSError):
+            file.close()

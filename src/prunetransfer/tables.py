@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from prunetransfer.artifacts import PROVENANCE, ArtifactError, check, sealable, unsealed, write_sealed
+from prunetransfer.artifacts import DAMAGED, PROVENANCE, ArtifactError, check, sealable, unsealed, write_sealed
 from prunetransfer.schemas.columns import CLASSES
 
 ACCEPTED = {
@@ -57,7 +57,7 @@ def read_table(path: str | os.PathLike, schema: pa.Schema) -> pd.DataFrame:
         with pq.ParquetFile(path) as file:
             table = file.read()
     except pa.ArrowException as error:
-        raise ArtifactError(f"{path}: not a Parquet file ({error})") from None
+        raise ArtifactError(f"{path}: {DAMAGED} ({error})") from None
     _check_names(path, table.column_names, schema)
     for field in schema:
         if table.schema.field(field.name).type != field.type:
@@ -72,7 +72,7 @@ def table_metadata(path: str | os.PathLike) -> dict[str, Any]:
     try:
         return unsealed(pq.read_schema(path).metadata[PROVENANCE.encode()])
     except pa.ArrowException as error:
-        raise ArtifactError(f"{path}: not a Parquet file ({error})") from None
+        raise ArtifactError(f"{path}: {DAMAGED} ({error})") from None
 
 
 def _check_names(path: str | os.PathLike, names: Iterable[str], schema: pa.Schema) -> None:

@@ -21,7 +21,7 @@ from prunetransfer.tables import read_table, table_metadata, write_table
 
 CPU = torch.device("cpu")
 WEIGHTS = {"conv.weight": np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4), "steps": np.array(7)}
-ANSWERS = {"sparsity": [0.1, 0.5], "readout": "zero_shot", "predicted": [[0, 1], [1, 1]]}
+ANSWERS = {"sparsity": [0.1, 0.5], "readout": "zero_shot", "target": "red", "predicted": [[0, 1], [1, 1]]}
 
 
 def prepared(path: Path) -> None:
@@ -37,7 +37,7 @@ def answers(path: Path) -> None:
 
 # Each kind of file: how it is written, and all that reads it.
 KINDS = {
-    "weights": (partial(write_tensors, tensors=WEIGHTS, metadata={"seed": 0}), [read_tensors, read_metadata]),
+    "weights": (partial(write_tensors, tensors=WEIGHTS, metadata={"seed": 0}), [read_tensors]),
     "images": (prepared, [read_split]),
     "head": (
         partial(write_head, head=Head(torch.ones(2, 3), torch.zeros(3), 0.5), metadata={}),
@@ -84,12 +84,23 @@ def test_a_whole_file_of_another_kind_is_refused_by_name(tmp_path):
     answers(table)
     check(tensors)
     check(table)
-    with pytest.raises(ArtifactError, match=f"{table}: not a safetensors file"):
+    with pytest.raises(ArtifactError, match=f"{table}: damaged, or written by another program"):
         read_tensors(table)
-    with pytest.raises(ArtifactError, match=f"{tensors}: not a Parquet file"):
+    with pytest.raises(ArtifactError, match=f"{tensors}: damaged, or written by another program"):
         read_table(tensors, PREDICTIONS)
 
 
 def test_a_file_that_may_not_be_read_says_why(tmp_path):
     with pytest.raises(ArtifactError, match=f"{tmp_path}: cannot be read \\(Is a directory\\)"):
         check(tmp_path)
+
+
+def test_metadata_are_checked_without_a_look_at_the_data(tmp_path):
+    path = tmp_path / "file"
+    write_tensors(path, WEIGHTS, {"sparsity": 0.5})
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + b"\0")
+    assert read_metadata(path)["sparsity"] == 0.5
+    path.write_bytes(whole.replace(b"0.5", b"0.7"))
+    with pytest.raises(ArtifactError, match=f"{path}: damaged"):
+        read_metadata(path)
