@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import textwrap
 import time
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
+
+LONGEST = 1000
 
 
 @contextlib.contextmanager
@@ -23,7 +26,7 @@ def stage(snakemake: Any) -> Iterator[None]:
         except Exception as error:
             with contextlib.suppress(OSError):
                 traceback.print_exc()
-            print(f"{name}: {error} (traceback in {log})", file=sys.__stderr__, flush=True)
+            print(f"{name}: {_in_one_line(error)} (traceback in {log})", file=sys.__stderr__, flush=True)
             raise SystemExit(1) from None
         print(f"{name}: done in {time.perf_counter() - start:.1f} s")
 
@@ -37,3 +40,10 @@ def _written(log: Path) -> Iterator[TextIO]:
     finally:
         with contextlib.suppress(OSError):
             file.close()
+
+
+def _in_one_line(error: Exception) -> str:
+    """What went wrong, shortened; after the kind of error, where its text alone says little."""
+    text = textwrap.shorten(str(error), LONGEST, placeholder=" ...")
+    told = isinstance(error, ValueError | OSError | FloatingPointError) and text
+    return text if told else f"{type(error).__name__}: {text}".removesuffix(": ")
