@@ -124,10 +124,8 @@ def extract_features(backbone: Backbone, images: Tensor, batch_size: int | None 
     backbone.eval()
     features = in_batches(backbone, images, backbone.device, batch_size)
     if features.ndim != 2:
-        shape = " × ".join(map(str, features.shape[1:])) or "one number"
-        raise ValueError(
-            f"the architecture makes {shape} of an image; it must end in pooled features, one vector an image"
-        )
+        shape = " × ".join(map(str, features.shape))
+        raise ValueError(f"the architecture's output is {shape}; it must be images × features, pooled")
     return features
 
 

@@ -18,7 +18,7 @@ from prunetransfer.tables import read_table
 RESULTS = "results/tiny"
 MEASURED = ["images_per_second", "seconds"]  # by the clock
 
-# Put into the study's own copy of the library: a process that is ordered to die does so once, beside what it has written.
+# Put into the study's own copy of the library: a process that is ordered to die does so, beside what it has written.
 DEATH = """
 def _die(moment):
     import signal
@@ -105,7 +105,7 @@ def test_whoever_is_killed_a_rerun_ends_in_the_same_results(fresh_study, finishe
 
 def test_a_run_ends_with_the_config_that_it_began_with(study, monkeypatch):
     """And nobody else may run in its folder meanwhile; the next run does what the new config implies."""
-    table = f"{RESULTS}/tables/layer_sparsity.parquet"
+    table = f"{RESULTS}/tables/accuracy.parquet"
     began, edited = (study.config | {"sparsities": [0.0, 0.4, more]} for more in (0.5, 0.6))
     study.config = began
     first = study.start("--cores", "1", table)
@@ -119,8 +119,7 @@ def test_a_run_ends_with_the_config_that_it_began_with(study, monkeypatch):
         errors = first.communicate(timeout=600)[1]
     assert first.returncode == 0, errors
     assert second.returncode and "Directory cannot be locked" in second.stderr and "Traceback" not in second.stderr
-    layers = read_table(study.folder / table, TABLES["layer_sparsity"])
-    assert set(layers["sparsity"]) == {0.0, 0.4, 0.5}
+    assert set(read_table(study.folder / table, TABLES["accuracy"])["sparsity"]) == {0.0, 0.4, 0.5}
     masks = {job for job in study.planned() if job.startswith("masks/")}
     assert masks == {f"masks/net/{criterion}/seed0/0.6" for criterion in ("magnitude", "diagonal@red")}
 

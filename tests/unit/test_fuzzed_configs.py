@@ -164,7 +164,7 @@ def parts_of_paths(config: dict) -> Iterator[str]:
             yield from folder_of(source, Path()).parts
 
 
-@settings(max_examples=600, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=400, derandomize=True, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 @given(mutated())
 def test_any_config_is_accepted_or_refused_in_words(schema, root, config):
     try:
@@ -182,6 +182,35 @@ def test_any_config_is_accepted_or_refused_in_words(schema, root, config):
     assert all("view_of" not in entry for entry in accepted["datasets"].values())
     for recovery in accepted["recoveries"].values():
         assert set(recovery.get("sparsities", [])) <= set(accepted["sparsities"])
+
+
+@pytest.mark.parametrize(
+    ("place", "value"),
+    [
+        ("sparsities/0", 5e-324),
+        ("backbones/net/crop", 1e-300),
+        ("backbones/net/size", 10**9),
+        ("recoveries", {"none": {}, **dict.fromkeys(["moments", "+".join(["moments"] * 30)])}),
+        ("datasets/hub/name", ".."),
+        ("datasets/hub/name", "../cifar10"),
+        ("datasets/hub/subset", "a\n"),
+    ],
+)
+def test_what_no_file_name_can_hold_is_refused(schema, root, place, value):
+    config = copy.deepcopy(BASE)
+    *parents, key = place.split("/")
+    parent = dig(config, tuple(parents))
+    parent[int(key) if isinstance(parent, list) else key] = value
+    with pytest.raises(ConfigError, match=re.escape(parents[0] if parents else key)):
+        validate_config(config, schema, root)
+
+
+def test_targets_whose_names_do_not_fit_into_one_file_name_are_refused(schema, root):
+    names = [f"{'digits' * 10}{k}" for k in range(4)]
+    config = BASE | {"datasets": BASE["datasets"] | {name: {"kind": "digits"} for name in names}, "targets": names}
+    assert validate_config(config | {"targets_per_job": 3}, schema, root)["targets"] == names
+    with pytest.raises(ConfigError, match="targets_per_job = 4: the names of so many targets do not fit"):
+        validate_config(config | {"targets_per_job": 4}, schema, root)
 
 
 def test_a_config_that_holds_itself_is_refused(schema, root):
