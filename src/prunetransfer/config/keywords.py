@@ -184,7 +184,7 @@ def joined(study: Study, validator, rule: str, value: int, node: dict) -> Errors
         groups = ("+".join(names[start : start + value]) for start in range(0, len(names), value))
         if any(len(group) > LONGEST_FILE_NAME for group in groups):
             yield ValidationError(
-                f"the names of so many {rule} do not fit into one file name; fewer or shorter ones do"
+                f"the names of so many {rule} do not fit into a file name; fewer or shorter ones do"
             )
 
 
