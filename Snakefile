@@ -23,6 +23,7 @@ include: "workflow/rules/masks.smk"
 include: "workflow/rules/recovery.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/costs.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/pretrain.smk"
 

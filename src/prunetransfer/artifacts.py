@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import platform
 import re
 import zlib
 from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +20,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save, save_file
 
-from prunetransfer import __version__
+from prunetransfer import process
 
 PROVENANCE = "prunetransfer"
 # Two checksums as they stand in Parquet's metadata, and escaped inside the JSON of a safetensors header.
@@ -109,8 +108,12 @@ def check(path: str | os.PathLike, data: bool = True) -> None:
 
 
 def provenance(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What made a file: the settings it was made with and the versions that made it."""
-    return {"settings": dict(settings), "version": __version__, "python": platform.python_version()}
+    """What made a file: the settings that it was made with, and the facts of the job that made it.
+
+    The job's seconds are among them, so a file that is made anew is another file, if not other content, and what
+    follows it runs again. Snakemake has it so anyway where both are in one run.
+    """
+    return {"settings": dict(settings), **process.facts()}
 
 
 def write_tensors(path: str | os.PathLike, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:

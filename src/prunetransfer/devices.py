@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Callable
 
@@ -9,6 +10,9 @@ import numpy as np
 import psutil
 import torch
 from torch import Tensor
+
+from prunetransfer import process
+from prunetransfer.leases import JOBS_PER_GPU, lease
 
 # Images a step: what a GPU is kept busy with, and what stays in the caches of a CPU, where more is slower.
 BATCH_SIZES = {"cuda": 256, "cpu": 32}
@@ -18,15 +22,31 @@ RECOVERY = 8  # batches that must fit before the size doubles again
 def prepare_process(threads: int, seed: int) -> torch.device:
     """Bind this process to `threads` CPU threads and one seed, ask for deterministic kernels.
 
-    Returns the GPU that this process may see, else the CPU.
+    Returns a GPU that no other job has, where there is one to see, else the CPU.
     """
+    _see_one_gpu()
     torch.set_num_threads(threads)
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    process.note(seed=seed, device=device_name(device))
+    return device
+
+
+def _see_one_gpu() -> None:
+    """Lease a GPU of those that this process sees, and hide the others; a single one that was given is left as it is.
+
+    Hidden, since then neither libraries nor child processes can touch them, and `cuda` means the same everywhere. This
+    comes first, as CUDA reads the variable when it starts; PyTorch counts through NVML, which does not start it.
+    """
+    count, given = torch.cuda.device_count(), os.environ.get("CUDA_VISIBLE_DEVICES")
+    if count == 0 or (given and count == 1):
+        return
+    devices = [name.strip() for name in given.split(",")[:count]] if given else [str(index) for index in range(count)]
+    os.environ["CUDA_VISIBLE_DEVICES"] = lease(devices, int(os.environ.get(JOBS_PER_GPU, 1)))
 
 
 def device_name(device: torch.device) -> str:
@@ -35,8 +55,15 @@ def device_name(device: torch.device) -> str:
 
 
 def spare_memory(device: torch.device) -> int:
-    """Bytes that one computation may fill: half of what is free on a GPU, a quarter on the CPU, which jobs share."""
-    return torch.cuda.mem_get_info(device)[0] // 2 if device.type == "cuda" else psutil.virtual_memory().available // 4
+    """Bytes that one computation may fill: half of what is free on a GPU, a quarter on the CPU, which jobs share.
+
+    A job of SLURM counts on no more than the memory that it was given.
+    """
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0] // 2
+    given = os.environ.get("SLURM_MEM_PER_NODE")  # MB; 0 stands for all
+    available = psutil.virtual_memory().available
+    return (min(available, int(given) * 2**20) if given and int(given) else available) // 4
 
 
 def in_batches(

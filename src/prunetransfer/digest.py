@@ -1,4 +1,4 @@
-"""What a stage's code is: a digest of its script and of all it imports from this package.
+"""What a stage's code is: a digest of its script and of all it imports from this package; and the git revision.
 
 Comments, docstrings, formatting and file times do not count; editing what runs does.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import subprocess
 from functools import cache
 from pathlib import Path
 
@@ -23,6 +24,15 @@ def code_digest(script: Path, *modules: str, score: str | None = None) -> str:
     # In order of what they hold: where script and package lie does not count.
     parts = sorted(f"{file.name}\0{_normalised(file, score)}\0" for file in files)
     return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
+
+
+def git_revision(folder: Path) -> str | None:
+    """The commit that `folder` is at, with `-dirty` where tracked files differ from it; None outside of git."""
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
 
 
 def _closure(*roots: Path) -> set[Path]:

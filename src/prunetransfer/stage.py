@@ -1,4 +1,4 @@
-"""What every stage script does around its work: log, threads, seed, and errors in one line."""
+"""What every stage script does around its work: log, what its files say of the job, and errors in one line."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
+from prunetransfer import process
+
 LONGEST = 1000
 
 
@@ -20,6 +22,7 @@ def stage(snakemake: Any) -> Iterator[None]:
     name, log = snakemake.rule, Path(snakemake.log[0])
     log.parent.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
+    process.begin(name, snakemake.params.get("code"), dict(snakemake.wildcards))
     with _written(log) as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
         try:
             yield

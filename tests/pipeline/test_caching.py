@@ -6,6 +6,10 @@ import os
 
 import pytest
 
+from prunetransfer.process import REVISION
+from prunetransfer.schemas.costs import COSTS
+from prunetransfer.tables import read_table
+
 EVALUATIONS = {
     f"evaluations/net/{criterion}/{recovery}/{target}"
     for criterion in ("magnitude", "diagonal@red")
@@ -13,7 +17,8 @@ EVALUATIONS = {
     for target in ("red", "blue")
 }
 FIGURES_OF_ACCURACY = {"figures/retention", "figures/heatmap", "figures/recoveries"}
-FROM_TOLERANCE = {"tables/verdicts", "tables/predicted_loss", "verdicts.md"}
+# Every table is followed by the costs, which count the jobs that made it.
+FROM_TOLERANCE = {"tables/verdicts", "tables/predicted_loss", "verdicts.md", "tables/costs"}
 FROM_ACCURACY = {"tables/accuracy", "tables/safe_sparsity"} | FROM_TOLERANCE | FIGURES_OF_ACCURACY
 FROM_LAYERS = {"tables/layer_sparsity", "figures/layers"}
 
@@ -42,14 +47,22 @@ def test_touching_every_source_file_reruns_nothing(study):
     assert study.planned() == set()
 
 
+def test_a_commit_and_the_machine_rerun_nothing(study, monkeypatch):
+    monkeypatch.setenv(REVISION, "another")
+    study.config |= {"jobs_per_gpu": 3, "gpu": False}
+    assert study.planned() == set()
+
+
 def test_a_new_target_runs_its_own_jobs(study):
     study.config |= {"targets": ["red", "blue", "green"]}
     expected = {"images/green-8-bicubic-1.0", "heads/net/green", *FROM_ACCURACY}
     expected |= {job.removesuffix("red") + "green" for job in EVALUATIONS if job.endswith("/red")}
-    assert len(expected) == 2 + 4 + 8
+    assert len(expected) == 2 + 4 + 9
     assert study.planned() == expected
     study.run()
     assert study.planned() == set()
+    costs = read_table(study.folder / "results/tiny/tables/costs.parquet", COSTS)
+    assert set(costs["targets"].dropna()) == {"red", "blue", "green"} and len(costs) == 30 + 1 + 1 + 4
 
 
 def test_a_new_sparsity_leaves_scores_and_other_masks(study):

@@ -6,17 +6,22 @@ import re
 
 import numpy as np
 import pandas as pd
+import torch
 
 from prunetransfer.artifacts import read_metadata, read_tensors
 from prunetransfer.curvature.damping import GRID
 from prunetransfer.masks import read_mask
+from prunetransfer.process import REVISION
 from prunetransfer.schemas.accuracy import ACCURACY
+from prunetransfer.schemas.costs import COSTS
 from prunetransfer.schemas.masks import CONVERGENCE, DAMPING, LAYER_SPARSITY
+from prunetransfer.schemas.registry import TABLES
 from prunetransfer.schemas.training import TRAINING
 from prunetransfer.schemas.verdicts import VERDICTS
-from prunetransfer.tables import read_table
+from prunetransfer.tables import read_table, table_metadata
 
 RESULTS = "results/tiny"
+SEEDED = {"fit_head", "compute_score", "recover", "evaluate"}
 
 
 def read_mask_of(study, criterion: str, sparsity: str) -> dict[str, np.ndarray]:
@@ -132,11 +137,48 @@ def test_scores_on_fewer_images_are_compared_with_that_on_most(study):
     assert found.loc[2].set_index("sparsity")["overlap"].to_dict() == {0.0: 1.0, 0.4: shared}
 
 
-def test_a_second_study_from_scratch_gives_the_same_tables(new_study, finished_study):
+def test_a_second_study_from_scratch_gives_the_same_tables(new_study, finished_study, monkeypatch):
+    monkeypatch.setenv(REVISION, "1b0ba5f")
     new_study.run("tables")
-    name = f"{RESULTS}/tables/accuracy.parquet"
-    first, second = (pd.read_parquet(study.folder / name) for study in (finished_study, new_study))
-    pd.testing.assert_frame_equal(first.drop(columns="images_per_second"), second.drop(columns="images_per_second"))
+    for name in TABLES.keys() - {"costs"}:
+        path = f"{RESULTS}/tables/{name}.parquet"
+        first, second = (pd.read_parquet(study.folder / path) for study in (finished_study, new_study))
+        unlike = first.columns.intersection(["images_per_second", "seconds"])
+        pd.testing.assert_frame_equal(first.drop(columns=unlike), second.drop(columns=unlike))
+    costs = read_table(new_study.folder / RESULTS / "tables/costs.parquet", COSTS)
+    assert (costs["revision"] == "1b0ba5f").all()
+
+
+def test_every_job_is_in_the_costs_with_what_its_file_says(finished_study):
+    folder = finished_study.folder
+    costs = read_table(folder / RESULTS / "tables/costs.parquet", COSTS)
+    rules = costs["stage"].value_counts()
+    assert (rules["evaluate"], rules["build_mask"], rules["prepare_images"], rules["download_weights"]) == (8, 4, 2, 1)
+    uncounted = {"costs", "verdicts_page", *(f"figures/{path.stem}" for path in (folder / RESULTS).glob("figures/*"))}
+    benchmarks = folder / RESULTS / "costs"
+    measured = {str(path.relative_to(benchmarks).with_suffix("")) for path in benchmarks.rglob("*.tsv")}
+    assert set(costs["job"]) == measured - uncounted
+    assert all((folder / RESULTS / f"logs/{job}.log").exists() for job in costs["job"])
+    tuned = costs[costs["stage"] == "recover"].set_index("score")
+    path = f"{RESULTS}/recovered/finetune@red/net/diagonal@red/seed0/0.4.safetensors"
+    record, row = read_metadata(folder / path), tuned.loc["diagonal"]
+    assert (row["tuned_on"], row["prune_source"], row["sparsity"], row["seed"]) == ("red", "red", 0.4, 0)
+    assert (row["device"], row["torch"], row["code"]) == ("cpu", torch.__version__, record["code"])
+    assert row["seconds"] > record["seconds"] > 0
+    assert row["peak_mb"] >= record["peak_mb"] > 100
+
+
+def test_every_file_says_which_job_made_it(finished_study):
+    made = set()
+    for path in (finished_study.folder / RESULTS).rglob("*"):
+        if path.suffix in (".safetensors", ".parquet"):
+            record = (read_metadata if path.suffix == ".safetensors" else table_metadata)(path)
+            made.add(record["stage"])
+            assert {"settings", "wildcards", "revision", "seconds"} <= record.keys()
+            assert len(record["code"]) == 16 and record["device"] == "cpu" and record["peak_mb"] > 10
+            assert ("torch" in record["versions"]) == (record["stage"] in SEEDED)
+            assert record["seed"] == (0 if record["stage"] in SEEDED | {"build_mask"} else None)
+    assert SEEDED | {"prepare_images", "build_mask", "aggregate", "costs"} < made
 
 
 def test_report_holds_its_figures(study):

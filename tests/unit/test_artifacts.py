@@ -129,4 +129,5 @@ def test_files_of_other_programs_are_refused(tmp_path):
 def test_provenance_names_settings_and_versions():
     found = provenance({"alpha": 1.0})
     assert found["settings"] == {"alpha": 1.0}
-    assert (found["version"], found["python"]) == (prunetransfer.__version__, platform.python_version())
+    versions = found["versions"]
+    assert (versions["prunetransfer"], versions["python"]) == (prunetransfer.__version__, platform.python_version())

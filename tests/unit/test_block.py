@@ -232,11 +232,14 @@ def test_large_layers_are_added_in_parts_of_the_images(monkeypatch):
 
 def test_without_a_budget_it_is_a_share_of_the_free_memory(monkeypatch):
     class Memory:
-        available = 4000
+        available = 8 * 2**20
 
     monkeypatch.setattr(devices.psutil, "virtual_memory", Memory)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (3000, 9000))
-    assert devices.spare_memory(torch.device("cpu")) == 1000
+    for given, expected in ((None, 2), ("4", 1), ("0", 2), ("100", 2)):
+        if given:
+            monkeypatch.setenv("SLURM_MEM_PER_NODE", given)
+        assert devices.spare_memory(torch.device("cpu")) == expected * 2**20
     assert devices.spare_memory(torch.device("cuda")) == 1500
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -191,3 +192,28 @@ def test_a_score_that_reads_other_curvature_counts(package, script):
     before = code_digest(script, score="diagonal")
     edit(package / "scores.py", replaced('@pruning_score(curvature="diagonal")', '@pruning_score(curvature="block")'))
     assert code_digest(script, score="diagonal") != before
+
+
+def test_the_revision_tells_files_that_differ_from_it(tmp_path):
+    def git(*command: str) -> str:
+        identity = ["-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false"]
+        return subprocess.run(
+            ["git", *identity, *command], cwd=tmp_path, check=True, capture_output=True, text=True
+        ).stdout
+
+    git("init")
+    (tmp_path / "Snakefile").write_text("rule all:")
+    git("add", ".")
+    git("commit", "-m", "first")
+    git("tag", "-m", "a release", "v1")
+    commit = git("rev-parse", "HEAD").strip()
+    assert digest.git_revision(tmp_path) == commit
+    (tmp_path / "Snakefile").write_text("rule other:")
+    assert digest.git_revision(tmp_path) == f"{commit}-dirty"
+
+
+def test_outside_of_git_there_is_no_revision(tmp_path, monkeypatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert digest.git_revision(tmp_path) is None
+    monkeypatch.setenv("PATH", "")
+    assert digest.git_revision(tmp_path) is None

@@ -12,8 +12,10 @@ sys.path.insert(0, str(ROOT / "src"))
 
 from prunetransfer.config import ConfigError, validate_config
 from prunetransfer.datasets.downloads import DOWNLOADS, folder_of, origin
-from prunetransfer.digest import code_digest
+from prunetransfer.digest import code_digest, git_revision
 from prunetransfer.jobs import split_name
+from prunetransfer.leases import JOBS_PER_GPU
+from prunetransfer.process import REVISION
 from prunetransfer.recovery import RESUMABLE, UNLABELLED
 from prunetransfer.scores import SCORES
 
@@ -41,6 +43,12 @@ onstart:
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**30))
 os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**30))
+# Goes into every file's provenance. Not by `params`, where a commit would rerun every job.
+if REVISION not in os.environ:
+    os.environ[REVISION] = git_revision(ROOT) or ""
+os.environ[JOBS_PER_GPU] = str(config["jobs_per_gpu"])
+if config["gpu"] is False:
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
 WEIGHTS = Path("resources/weights")
 RESULTS = Path("results") / config["study"]

@@ -14,6 +14,7 @@ TABLES = {
         "mask_overlap",
         "predicted_loss",
         "predicted_safe",
+        "costs",
     )
 }
 

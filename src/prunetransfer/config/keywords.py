@@ -183,9 +183,7 @@ def joined(study: Study, validator, rule: str, value: int, node: dict) -> Errors
     if value > 0 and isinstance(names, list) and all(isinstance(name, str) for name in names):
         groups = ("+".join(names[start : start + value]) for start in range(0, len(names), value))
         if any(len(group) > LONGEST_FILE_NAME for group in groups):
-            yield ValidationError(
-                f"the names of so many {rule} do not fit into a file name; fewer or shorter ones do"
-            )
+            yield ValidationError(f"the names of so many {rule} do not fit into a file name; fewer or shorter ones do")
 
 
 @keyword(dict)

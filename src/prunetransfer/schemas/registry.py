@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from prunetransfer.schemas.accuracy import ACCURACY
+from prunetransfer.schemas.costs import COSTS
 from prunetransfer.schemas.masks import CONVERGENCE, DAMPING, LAYER_SPARSITY, MASK_OVERLAP
 from prunetransfer.schemas.safe import PREDICTED_LOSS, PREDICTED_SAFE, SAFE_SPARSITY
 from prunetransfer.schemas.training import TRAINING
@@ -22,4 +23,5 @@ TABLES = {
     "safe_sparsity": SAFE_SPARSITY,
     "predicted_loss": PREDICTED_LOSS,
     "predicted_safe": PREDICTED_SAFE,
+    "costs": COSTS,
 }

@@ -1,0 +1,48 @@
+from snakemake.io import strip_wildcard_constraints
+
+
+def measured_stages():
+    """Each rule whose files say how they were made: what its benchmark files are called, and the first file it makes."""
+    suffixes = (".safetensors", ".parquet", ".json")
+    return {
+        stage.name: {"costs": stage.benchmark.regex().pattern, "file": strip_wildcard_constraints(stage.output[0])}
+        for stage in workflow.rules
+        if stage.name != "costs" and stage.benchmark and Path(stage.output[0]).suffix in suffixes
+    }
+
+
+def names():
+    """What the config's wildcards may be: jobs of names that it no longer has are not counted."""
+    used = sorted({name for backbone in config["backbones"] for c in criteria() for name in recoveries(backbone, c)})
+    return {
+        "backbone": list(config["backbones"]),
+        "dataset": list(config["datasets"]),
+        "criterion": list(criteria()),
+        "recovery": used,
+        "targets": list(TARGETS),
+        "seed": [str(seed) for seed in config["seeds"]],
+        "sparsity": sorted({sparsity for recovery in used for sparsity in sparsities(recovery)}),
+    }
+
+
+# The tables come last of all that is counted. Benchmark files are found by name: as inputs they would be thousands.
+rule costs:
+    input:
+        [path for name, path in TABLES.items() if name != "costs"],
+    output:
+        report(TABLES["costs"], caption="../report/costs.rst", category="Tables"),
+    params:
+        study=config["study"],
+        folder=str(COSTS),
+        stages=lambda wildcards: measured_stages(),
+        names=lambda wildcards: names(),
+        code=code("costs"),
+    log:
+        LOGS / "costs.log",
+    benchmark:
+        COSTS / "costs.tsv"
+    localrule: True
+    resources:
+        **job(mem_mb=2000, minutes=10),
+    script:
+        "../scripts/costs.py"

@@ -1,0 +1,46 @@
+"""Join what each job took with what the file that it made says of its making."""
+
+import json
+from pathlib import Path
+
+import pandas as pd
+
+from prunetransfer.artifacts import provenance, read_metadata
+from prunetransfer.costs import job_costs
+from prunetransfer.jobs import split_name
+from prunetransfer.schemas.costs import COSTS
+from prunetransfer.stage import stage
+from prunetransfer.tables import table_metadata, write_table
+
+READERS = {
+    ".safetensors": read_metadata,
+    ".parquet": table_metadata,
+    ".json": lambda path: json.loads(path.read_text(encoding="utf-8")),
+}
+
+
+def made(path):
+    """The provenance of a file, nothing where it was removed."""
+    return READERS[path.suffix](path) if path.exists() else {}
+
+
+with stage(snakemake):
+    stages, names = snakemake.params.stages, snakemake.params.names
+    rows = []
+    for job in job_costs(snakemake.params.folder, {name: stage["costs"] for name, stage in stages.items()}, names):
+        about, cost = job.wildcards, job.cost
+        score, prune_source = split_name(about.get("criterion", ""))
+        recovery, tuned_on = split_name(about.get("recovery", ""))
+        facts = made(Path(stages[job.stage]["file"].format(**about)))
+        peaks = [peak for peak in (cost.peak_mb, facts.get("peak_mb")) if peak is not None]
+        rows.append(
+            {key: about.get(key) for key in ("backbone", "targets", "dataset", "sparsity", "seed")}
+            | {"score": score, "prune_source": prune_source, "recovery": recovery, "tuned_on": tuned_on}
+            | {"stage": job.stage, "job": job.job, "seconds": cost.seconds, "cpu_seconds": cost.cpu_seconds}
+            | {"peak_mb": max(peaks, default=None)}
+            | {key: facts.get(key) for key in ("gpu_peak_mb", "device", "revision", "code")}
+            | {key: facts.get("versions", {}).get(key) for key in ("prunetransfer", "python", "torch", "cuda", "timm")}
+        )
+    frame = pd.DataFrame(rows, columns=COSTS.names).replace("", None)
+    frame = frame.assign(study=snakemake.params.study).astype({"seed": "Int64", "sparsity": float})
+    write_table(snakemake.output[0], frame, COSTS, provenance(names))
