@@ -122,7 +122,11 @@ def load_state(backbone: Backbone, weights: str | Path) -> None:
 def extract_features(backbone: Backbone, images: Tensor, batch_size: int | None = None) -> Tensor:
     """Features of all images in evaluation mode, on the backbone's device. uint8 [n, h, w, 3] → float32 [n, d]."""
     backbone.eval()
-    return in_batches(backbone, images, backbone.device, batch_size)
+    features = in_batches(backbone, images, backbone.device, batch_size)
+    if features.ndim != 2:
+        shape = " × ".join(map(str, features.shape))
+        raise ValueError(f"the architecture's output is {shape}; it must be images × features, pooled")
+    return features
 
 
 def _from_torchvision(architecture: str, options: Mapping[str, Any], num_classes: int) -> nn.Module:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import pickle
 import time
+import zipfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from prunetransfer.artifacts import write_atomically
+from prunetransfer.artifacts import ArtifactError, write_atomically
 
 SAVE_EVERY = 180.0  # seconds
 
@@ -37,8 +37,11 @@ class SavedState:
         if not self.path.exists():
             return None
         try:
+            with zipfile.ZipFile(self.path) as archive:  # PyTorch does not look at the checksums that it writes
+                if damaged := archive.testzip():
+                    raise ValueError(f"{damaged} is damaged")
             kept = torch.load(self.path, map_location="cpu", weights_only=True)
-        except (RuntimeError, EOFError, pickle.UnpicklingError) as error:
+        except Exception as error:  # a damaged file makes the readers raise almost anything
             print(f"{self.path}: not a readable state, so everything is done anew ({error})", flush=True)
             return None
         return kept["state"] if kept["key"] == self.key else None
@@ -48,7 +51,11 @@ class SavedState:
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Put `state` (tensors, numbers, text, in lists and dicts) in the place of the state saved before."""
-        write_atomically(self.path, lambda partial: torch.save({"key": self.key, "state": dict(state)}, partial))
+        kept = {"key": self.key, "state": dict(state)}
+        try:
+            write_atomically(self.path, lambda partial: torch.save(kept, partial))
+        except RuntimeError as error:  # what PyTorch makes of a full disk
+            raise ArtifactError(f"{self.path}: cannot be written; is the disk full? ({error})") from None
         self.saved = time.monotonic()
 
     def remove(self) -> None:

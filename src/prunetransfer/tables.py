@@ -5,7 +5,6 @@ A table's key columns together name one row; rows are stored in their order.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -15,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from prunetransfer.artifacts import PROVENANCE, ArtifactError, write_atomically
+from prunetransfer.artifacts import DAMAGED, PROVENANCE, ArtifactError, check, sealable, unsealed, write_sealed
 from prunetransfer.schemas.columns import CLASSES
 
 ACCEPTED = {
@@ -47,19 +46,18 @@ def write_table(path: str | os.PathLike, frame: pd.DataFrame, schema: pa.Schema,
         row = table.slice(int(np.argmax(repeated)), 1).select(order).to_pylist()[0]
         raise ArtifactError(f"{path}: {repeated.sum()} rows share their key with another one; the first is {row}")
     table = table.sort_by([(name, "ascending") for name in order])
-    table = table.replace_schema_metadata({PROVENANCE: json.dumps(metadata, sort_keys=True)})
-    write_atomically(path, lambda partial: pq.write_table(table, partial))
+    table = table.replace_schema_metadata({PROVENANCE: sealable(metadata)})
+    write_sealed(path, lambda partial: pq.write_table(table, partial))
 
 
 def read_table(path: str | os.PathLike, schema: pa.Schema) -> pd.DataFrame:
     """A table that `write_table` wrote. Raises ArtifactError if it is missing, damaged or of another schema."""
+    check(path)
     try:
         with pq.ParquetFile(path) as file:
             table = file.read()
-    except FileNotFoundError:
-        raise ArtifactError(f"{path}: no such file") from None
-    except (pa.ArrowException, OSError) as error:
-        raise ArtifactError(f"{path}: not a readable Parquet file ({error})") from None
+    except pa.ArrowException as error:
+        raise ArtifactError(f"{path}: {DAMAGED} ({error})") from None
     _check_names(path, table.column_names, schema)
     for field in schema:
         if table.schema.field(field.name).type != field.type:
@@ -69,13 +67,12 @@ def read_table(path: str | os.PathLike, schema: pa.Schema) -> pd.DataFrame:
 
 
 def table_metadata(path: str | os.PathLike) -> dict[str, Any]:
-    """The metadata that `write_table` put into a file. Raises ArtifactError if it is not one of ours."""
+    """The metadata that `write_table` put into a file. Raises ArtifactError as `read_table` does."""
+    check(path)
     try:
-        return json.loads(pq.read_schema(path).metadata[PROVENANCE.encode()])
-    except FileNotFoundError:
-        raise ArtifactError(f"{path}: no such file") from None
-    except (pa.ArrowException, OSError, TypeError, KeyError) as error:
-        raise ArtifactError(f"{path}: not a table of this study ({error})") from None
+        return unsealed(pq.read_schema(path).metadata[PROVENANCE.encode()])
+    except pa.ArrowException as error:
+        raise ArtifactError(f"{path}: {DAMAGED} ({error})") from None
 
 
 def _check_names(path: str | os.PathLike, names: Iterable[str], schema: pa.Schema) -> None:

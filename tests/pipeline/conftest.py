@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -70,16 +71,17 @@ class Study:
     def config(self, config: dict) -> None:
         (self.folder / "config.yaml").write_text(yaml.safe_dump(config))
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
+    def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         """Snakemake with these arguments, going on while the test does."""
         environment = os.environ | {"PYTHONPATH": str(self.folder / "src")}
         command = [sys.executable, "-m", "snakemake", *arguments]
         pipe = subprocess.PIPE
-        return subprocess.Popen(command, cwd=self.folder, env=environment, stdout=pipe, stderr=pipe, text=True)
+        places = {"cwd": self.folder, "env": environment, "stdout": pipe, "stderr": pipe}
+        return subprocess.Popen(command, text=True, **places, **options)
 
-    def snakemake(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+    def snakemake(self, *arguments: str, **options: Any) -> subprocess.CompletedProcess[str]:
         cores = [] if "--report" in arguments else ["--cores", "2"]
-        process = self.start(*cores, *arguments)
+        process = self.start(*cores, *arguments, **options)
         output, errors = process.communicate(timeout=600)
         return subprocess.CompletedProcess(process.args, process.returncode, output, errors)
 

@@ -36,9 +36,7 @@ def test_a_damaged_file_is_named_not_used(study):
     content = scores.read_bytes()
     scores.write_bytes(content[: len(content) // 2])
     output = failed(study)
-    assert (
-        "build_mask: results/tiny/scores/net/diagonal@red/seed0.safetensors: not a readable safetensors file" in output
-    )
+    assert "build_mask: results/tiny/scores/net/diagonal@red/seed0.safetensors: damaged" in output
 
 
 def test_scores_that_are_not_numbers_build_no_mask(study):

@@ -337,7 +337,7 @@ def test_a_stream_of_another_length_leaves_nothing_behind(count, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_opening_a_split_reads_no_pixels(tmp_path):
+def test_an_open_split_holds_no_pixels(tmp_path):
     """What is drawn before the pixels change on disk is what was there; the rest is read when it is used."""
     path = tmp_path / "split"
     write_split(path, noisy(0, 1), Preparation(64), {})
@@ -356,10 +356,10 @@ def test_damaged_and_foreign_splits_are_refused_by_name(tmp_path):
     whole = path.read_bytes()
     for damaged in (whole[:-1000], whole + b"\0", whole[:100], b""):
         path.write_bytes(damaged)
-        with pytest.raises(ArtifactError, match=r"train\.safetensors: not a readable"):
+        with pytest.raises(ArtifactError, match=r"train\.safetensors: damaged"):
             read_split(path)
     save_file({"images": np.zeros(1)}, path)
-    with pytest.raises(ArtifactError, match=r"train\.safetensors: written by another program"):
+    with pytest.raises(ArtifactError, match=r"train\.safetensors: .*written by another program"):
         read_split(path)
     write_tensors(path, {"weight": np.zeros(1)}, {})
     with pytest.raises(ArtifactError, match=r"train\.safetensors: not a prepared split \(tensors: weight\)"):

@@ -82,6 +82,10 @@ def test_a_damaged_state_is_not_used(output, capsys):
     path.write_bytes(path.read_bytes()[:50])
     assert saved_beside(output).load() is None
     assert "0.5.state: not a readable state" in capsys.readouterr().out
+    saved_beside(output).save({"weights": torch.full((100,), 7.0)})
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(torch.tensor([7.0, 7.0]).numpy().tobytes(), b"\0" * 8, 1))
+    assert saved_beside(output).load() is None
 
 
 def test_the_state_is_gone_once_removed(output):

@@ -1,9 +1,11 @@
 """What the rules share: the validated config, where results lie, and which jobs a study has."""
 
+import json
 import os
 import sys
 from decimal import Decimal
 from functools import cache
+from hashlib import sha256
 from pathlib import Path
 
 ROOT = Path(workflow.basedir)
@@ -18,10 +20,24 @@ from prunetransfer.process import REVISION
 from prunetransfer.recovery import RESUMABLE, UNLABELLED
 from prunetransfer.scores import SCORES
 
-try:
-    config = validate_config(config, ROOT / "workflow/schemas/config.schema.yaml", root=Path.cwd())
-except ConfigError as error:
-    sys.exit("config:\n  " + str(error).replace("\n", "\n  "))
+# A job on a cluster reads this file anew; it goes on with the config that its run began with, whatever was edited since.
+BEGAN_WITH = "PRUNETRANSFER_CONFIG"
+if (workflow.remote_exec or workflow.subprocess_exec) and BEGAN_WITH in os.environ:
+    config = json.loads(Path(os.environ[BEGAN_WITH]).read_text(encoding="utf-8"))
+else:
+    try:
+        config = validate_config(config, ROOT / "workflow/schemas/config.schema.yaml", root=Path.cwd())
+    except ConfigError as error:
+        sys.exit("config:\n  " + str(error).replace("\n", "\n  "))
+
+
+onstart:
+    text = json.dumps(config)
+    began_with = Path(f".snakemake/configs/{sha256(text.encode()).hexdigest()[:16]}.json").resolve()
+    began_with.parent.mkdir(exist_ok=True)
+    began_with.write_text(text, encoding="utf-8")
+    os.environ[BEGAN_WITH] = str(began_with)
+
 
 # Jobs inherit these (docs/benchmarks.md). Threads that wait for each other without giving way cost 5 to 10 times the work
 # where more of them run than there are cores; memory that is handed back after every batch costs up to a third.

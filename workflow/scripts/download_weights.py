@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from prunetransfer.artifacts import provenance, write_tensors
+from prunetransfer.artifacts import check, provenance, write_tensors
 from prunetransfer.backbones import build_network
 from prunetransfer.stage import stage
 from prunetransfer.weights.checkpoints import as_timm_reads, convert, read_checkpoint
@@ -20,6 +20,8 @@ with stage(snakemake):
     if weights["source"] == "random":
         tensors = convert(network.state_dict(), network)
     else:
+        if snakemake.input:
+            check(snakemake.input[0])
         source = snakemake.input[0] if snakemake.input else weights["source"]
         checkpoint = fetch(source, architecture, Path("resources/downloads"), weights["sha256"])
         state = read_checkpoint(checkpoint, weights["entry"], weights["prefix"])

@@ -46,7 +46,7 @@ def _ask(models: list[tuple[str, str]], cache: Path) -> list[dict[str, Any] | st
     """The data config of each model (architecture, source of its weights), {} where it has none, or what is wrong."""
     versions = f"timm {version('timm')}, torchvision {version('torchvision')}"
     keys = [f"{architecture} with {_author(source)} ({versions})" for architecture, source in models]
-    known = json.loads(cache.read_text(encoding="utf-8")) if cache.exists() else {}
+    known = _kept(cache)
     known |= {key: {} for key, (name, source) in zip(keys, models, strict=True) if ":" in name and not _author(source)}
     unknown = {key: model for key, model in zip(keys, models, strict=True) if key not in known}
     if unknown:
@@ -69,6 +69,14 @@ def _ask(models: list[tuple[str, str]], cache: Path) -> list[dict[str, Any] | st
     return [known[key] for key in keys]
 
 
+def _kept(cache: Path) -> dict[str, dict[str, Any]]:
+    """What was answered before; nothing where the file is not there or is damaged, as asking again mends it."""
+    try:
+        return dict(json.loads(cache.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError):
+        return {}
+
+
 def _author(source: str) -> str:
     """The weights whose data config counts before the architecture's."""
     return source if source.startswith("torchvision:") else ""
@@ -81,7 +89,7 @@ def data_config(architecture: str, source: str) -> dict[str, Any]:
 
         try:
             preset = get_weight(source.removeprefix("torchvision:")).transforms()
-        except (ValueError, KeyError):
+        except (ValueError, KeyError, AttributeError):
             raise ValueError(f"torchvision has no weights of the name in {source!r}") from None
         (size,), (resized,) = preset.crop_size, preset.resize_size
         values = (size, list(preset.mean), list(preset.std), preset.interpolation.value, size / resized)

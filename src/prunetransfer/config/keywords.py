@@ -31,6 +31,7 @@ class Study:
 
 # Sources of weights that are no file.
 MADE = ("timm", "random", "pretrain")
+LONGEST_FILE_NAME = 200  # file systems allow 255 with every ending
 
 KEYWORDS: dict[str, Callable[[Study], Callable]] = {}
 
@@ -174,6 +175,15 @@ def checkpoint(study: Study, validator, rule: bool, value: str, node: dict) -> E
         place = os.path.abspath(study.root / value)
         if not os.path.isfile(place):
             yield ValidationError(f"there is no file {place!r}{nearest(value, MADE)}")
+
+
+@keyword(int)
+def joined(study: Study, validator, rule: str, value: int, node: dict) -> Errors:
+    names = dig(study.config, rule)
+    if value > 0 and isinstance(names, list) and all(isinstance(name, str) for name in names):
+        groups = ("+".join(names[start : start + value]) for start in range(0, len(names), value))
+        if any(len(group) > LONGEST_FILE_NAME for group in groups):
+            yield ValidationError(f"the names of so many {rule} do not fit into a file name; fewer or shorter ones do")
 
 
 @keyword(dict)

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from prunetransfer.artifacts import ArtifactError, read_metadata
+from prunetransfer.artifacts import ArtifactError, check, read_metadata
 
 
 @dataclass(frozen=True)
@@ -24,6 +24,7 @@ class Split:
 
 def read_split(path: str | os.PathLike) -> Split:
     """Open a file of `write_split`; pixels are read when they are used. Raises ArtifactError for any other file."""
+    check(path)
     metadata = read_metadata(path)
     tensors = load_file(path)
     if "classes" not in metadata or tensors.keys() != {"images", "labels"}:
