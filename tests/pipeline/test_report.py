@@ -19,16 +19,22 @@ QUIET = [
 VISIT = """
 (async () => {
   const sleep = ms => new Promise(done => setTimeout(done, ms));
+  const shown = async (elements, isIt = () => true) => {
+    for (let tries = 0; tries < 100; tries++, await sleep(50)) {
+      const found = [...document.querySelectorAll(`#app ${elements}`)].find(isIt);
+      if (found && (found.complete ?? true)) return found;
+    }
+    throw new Error(`no ${elements}`);
+  };
+  const figure = await shown('img[src^="data:image/png"]');
   const found = {front: document.querySelector('#app').innerText, images: {}, pages: {}};
-  const image = () => document.querySelector('#app img[src^="data:image/png"]');
-  found.images['front page'] = image().naturalWidth;
+  found.images['front page'] = figure.naturalWidth;
   for (const [path, result] of Object.entries(results)) {
     const kind = {'image/png': 'img', 'text/html': 'html'}[result.mime_type];
     if (!kind) continue;
     app.setView({content: kind, contentPath: result.data_uri, resultPath: path});
-    await sleep(300);
-    if (kind == 'img') found.images[path] = image().naturalWidth;
-    else found.pages[path] = document.querySelector('#app iframe').src.length;
+    if (kind == 'img') found.images[path] = (await shown('img', image => image.src == result.data_uri)).naturalWidth;
+    else found.pages[path] = (await shown('iframe')).src.length;
   }
   for (const category of Object.keys(categories)) { app.showCategory(category); await sleep(100); }
   const note = document.createElement('pre');

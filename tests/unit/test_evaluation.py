@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from unit.networks import BACKBONES, CLASSES, backbone_of, head_of, images_of, state_of, weights_of
 
 from prunetransfer.artifacts import write_tensors
-from prunetransfer.backbones import Backbone, extract_features
+from prunetransfer.backbones import Backbone, extract_features, load_mask
 from prunetransfer.datasets.splits import Split
 from prunetransfer.devices import in_batches
 from prunetransfer.evaluation import evaluate_grid
@@ -164,7 +164,8 @@ def test_probe_and_neighbours_read_the_pruned_features(backbone, images, masks, 
     train, settings = images_of(90, seed=1), {"kind": head_kind, "alpha": 1.0}
     readouts = {"zero_shot": {}, "linear_probe": settings, "knn": {"neighbours": 5}}
     rows, predictions = evaluate_grid(backbone, head_of(backbone), images, masks[2:], False, readouts, train)
-    x, y = (extract_features(backbone, split.images) for split in (train, images))  # still pruned
+    backbone.prune(load_mask(masks[2], backbone.device))
+    x, y = (extract_features(backbone, split.images) for split in (train, images))
     probe = fit_head(x, train.labels, CLASSES, settings)
     votes = nearest_neighbours(y, x, train.labels, CLASSES, 5)
     found = {(p["sparsity"], p["readout"]): p["predicted"] for p in predictions}

@@ -13,8 +13,10 @@ import pytest
 import torch
 from PIL import Image, features
 from safetensors.numpy import save_file
+from snakemake.iocontainers import Params, Wildcards
 from timm.data import create_transform
 
+from prunetransfer import process
 from prunetransfer.artifacts import ArtifactError, read_metadata, read_tensors, write_stream, write_tensors
 from prunetransfer.datasets import prepared
 from prunetransfer.datasets.prepared import Preparation, readable, refuse_overlap, write_split
@@ -290,6 +292,7 @@ def test_split_survives_the_disk(tmp_path):
 
 def test_split_is_the_same_file_whatever_the_threads_and_chunks(tmp_path, monkeypatch):
     files = set()
+    monkeypatch.setattr(process, "facts", dict)  # seconds among them
     for k, (threads, chunk) in enumerate([(1, 2**20), (1, 2**20), (3, 2**20), (3, 16 * 16 * 3 * 7), (2, 1)]):
         monkeypatch.setattr(prepared, "CHUNK_BYTES", chunk)
         write_split(tmp_path / f"{k}", textures(), Preparation(16), {}, threads=threads)
@@ -392,8 +395,8 @@ def prepare_images(repository: Path, root: Path, **settings) -> dict[str, Path]:
         rule="prepare_images",
         log=[str(root / "out/log")],
         threads=2,
-        wildcards=SimpleNamespace(size="8", interpolation="bilinear", crop="0.875"),
-        params=SimpleNamespace(dataset={"kind": "folder", "path": ".", **settings}, data_root=root),
+        wildcards=Wildcards(fromdict={"size": "8", "interpolation": "bilinear", "crop": "0.875"}),
+        params=Params(fromdict={"dataset": {"kind": "folder", "path": ".", **settings}, "data_root": root}),
         output=outputs,
     )
     runpy.run_path(str(repository / "workflow/scripts/prepare_images.py"), {"snakemake": snakemake})

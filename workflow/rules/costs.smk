@@ -19,7 +19,7 @@ def names():
         "dataset": list(config["datasets"]),
         "criterion": list(criteria()),
         "recovery": used,
-        "targets": list(TARGETS),
+        "targets": list(TASKS),
         "seed": [str(seed) for seed in config["seeds"]],
         "sparsity": sorted({sparsity for recovery in used for sparsity in sparsities(recovery)}),
     }

@@ -89,9 +89,7 @@ rule landscape:
     output:
         landscape=report(RESULTS / "tables/landscape.parquet", caption="../report/landscape.rst", category="Tables"),
         spectrum=report(RESULTS / "tables/spectrum.parquet", caption="../report/spectrum.rst", category="Tables"),
-        alignment=report(
-            RESULTS / "tables/alignment.parquet", caption="../report/alignment.rst", category="Tables"
-        ),
+        alignment=report(RESULTS / "tables/alignment.parquet", caption="../report/alignment.rst", category="Tables"),
     params:
         study=config["study"],
         code=code("landscape"),
