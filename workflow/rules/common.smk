@@ -45,6 +45,8 @@ onstart:
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 MALLOC = {"hugetlb": 1, "mmap_threshold": 2**30, "trim_threshold": 2**30}
 os.environ.setdefault("GLIBC_TUNABLES", ":".join(f"glibc.malloc.{name}={value}" for name, value in MALLOC.items()))
+# timm compiles functions at import in a way that PyTorch will drop: nothing that a reader of the terminal can do about.
+os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning:torch.jit._script")
 # Goes into every file's provenance. Not by `params`, where a commit would rerun every job.
 if REVISION not in os.environ:
     os.environ[REVISION] = git_revision(ROOT) or ""
