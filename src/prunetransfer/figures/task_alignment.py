@@ -28,10 +28,11 @@ def draw(alignment: pd.DataFrame) -> Figure:
     side = max(CELL * len(tasks), 1.6)
     columns = max(1, min(len(backbones), int((12 - margin) / (side + 0.2))))
     rows = max(1, -(-len(backbones) // columns))
-    size = (columns * (side + 0.2) + margin, rows * (side + 0.3) + margin + 0.2)
-    figure = Figure(figsize=size, layout="constrained")
-    title = "Above: overlap of top eigenvectors. Below: rank correlation of diagonals"
-    figure.suptitle(style.wrap(title, size[0], style.TITLE), fontsize=style.TITLE)
+    width = columns * (side + 0.2) + margin
+    title = style.wrap("Above: overlap of top eigenvectors. Below: rank correlation of diagonals", width, style.TITLE)
+    height = rows * (side + 0.3) + margin + 0.2 * len(title.splitlines())
+    figure = Figure(figsize=(width, height), layout="compressed")
+    figure.suptitle(title, fontsize=style.TITLE)
     panels = figure.subplots(rows, columns, squeeze=False).ravel()
     for axes in panels[len(backbones) :]:
         axes.set_axis_off()
