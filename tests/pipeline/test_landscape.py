@@ -7,7 +7,7 @@ import numpy as np
 from prunetransfer.schemas.registry import TABLES
 from prunetransfer.tables import read_table
 
-TABLES_OF_SPECTRA = {"tables/landscape", "tables/costs", "figures/task_alignment"}
+TABLES_OF_SPECTRA = {"tables/landscape", "tables/costs", "figures/task_alignment", "overview.html"}
 TABLES_OF_MASKS = {"tables/perturbations", "figures/predictions", "figures/loss_paths"}
 
 
