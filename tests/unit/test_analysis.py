@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from prunetransfer.analysis.answer import least_safe
+from prunetransfer.analysis.answer import headline, least_safe
 from prunetransfer.analysis.retention import at_sparsity, mean_retention, middle_sparsity, with_sources
 from prunetransfer.analysis.safe import safe_table
 from prunetransfer.analysis.summary import summarise
@@ -269,6 +269,23 @@ def test_the_least_safe_sparsity_is_over_every_source_and_target():
     )
     assert least_safe(found)["safe_sparsity"].tolist() == [0.3, 0.1]
     assert least_safe(found, "source")["safe_sparsity"].tolist() == [0.1, 0.1]  # data-free: on the study's sources
+
+
+def test_targets_with_too_few_images_to_show_anything_are_named():
+    safe = {"alpha": 0.05, "delta": 0.1}
+    targets = {"glyphs": (0.3, 200), "mri": (0.0, 17)}
+    found = pd.DataFrame(
+        [
+            row("magnitude", target, 0.1, 1.0) | safe | {"safe_sparsity": value, "calibration_images": images}
+            for target, (value, images) in targets.items()
+        ]
+    )
+    told, apart = headline(found)
+    assert told.endswith("for each number: resnet at none tried (magnitude).")
+    assert apart.endswith(
+        "no answer: mri (17 images). On the other unseen tasks: resnet up to sparsity 0.3 (magnitude)."
+    )
+    assert len(headline(found[found["target"] == "glyphs"])) == 1
 
 
 def test_readouts_are_judged_each_alone():

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from prunetransfer.analysis.retention import shown_readout, with_sources
+from prunetransfer.analysis.safe import can_show
 from prunetransfer.pages import Block, Points, Table
 
 QUESTION = "How far can each backbone be pruned before the tasks that it has never seen suffer?"
@@ -37,17 +38,34 @@ def least_safe(safe: pd.DataFrame, role: str = "transfer") -> pd.DataFrame:
 
 
 def headline(safe: pd.DataFrame) -> list[str]:
-    """The safe sparsity of every backbone and score without recovery in one sentence; none without transfer targets."""
-    least = least_safe(safe)
-    least = least[least["recovery"] == "none"]
-    if least.empty:
+    """The safe sparsity of every backbone and score without recovery in one sentence; none without transfer targets.
+
+    A second sentence tells of the targets with too few images to show anything, and the sparsities on the others.
+    """
+    found = _by_backbone(safe)
+    if not found:
         return []
-    found = [f"{name} {_up_to(_values(rows, 'safe_sparsity'))}" for name, rows in least.groupby("backbone")]
     first = safe.iloc[0]
-    return [
+    told = [
         f"Pruned without recovery, no unseen task loses more than {100 * first.alpha:g} points of accuracy, with "
-        f"probability {1 - first.delta:.0%} for each number: {'; '.join(found)}."
+        f"probability {1 - first.delta:.0%} for each number: {found}."
     ]
+    sizes = safe[safe["role"] == "transfer"].groupby("target")["calibration_images"].first()
+    small = [target for target, images in sizes.items() if not can_show(images, first.alpha, first.delta)]
+    others = _by_backbone(safe[~safe["target"].isin(small)])
+    if small and others:
+        named = ", ".join(f"{target} ({sizes[target]} images)" for target in small)
+        told.append(
+            "Too few images to show even a mask safe that changes no answer: "
+            f"{named}. On the other unseen tasks: {others}."
+        )
+    return told
+
+
+def _by_backbone(safe: pd.DataFrame) -> str:
+    least = least_safe(safe)
+    bare = least[least["recovery"] == "none"]
+    return "; ".join(f"{name} {_up_to(_values(rows, 'safe_sparsity'))}" for name, rows in bare.groupby("backbone"))
 
 
 def sentences(verdicts: pd.DataFrame, safe: pd.DataFrame) -> list[str]:

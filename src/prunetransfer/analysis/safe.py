@@ -58,6 +58,12 @@ def safe_sparsity(dense: np.ndarray, pruned: Mapping[float, np.ndarray], alpha: 
     return safe
 
 
+def can_show(images: int, alpha: float, delta: float) -> bool:
+    """Are so many images enough to show a mask safe that changes no answer? If not, a safe sparsity of 0 says nothing."""
+    right = np.ones(images, dtype=bool)
+    return loss_p_value(right, right, alpha, delta) <= delta
+
+
 def halves(images: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """The calibration and the report half of `images` images: indices in random order, drawn with `seed`."""
     order = np.random.default_rng(seed).permutation(images)
