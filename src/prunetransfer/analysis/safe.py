@@ -59,7 +59,7 @@ def safe_sparsity(dense: np.ndarray, pruned: Mapping[float, np.ndarray], alpha: 
 
 
 def can_show(images: int, alpha: float, delta: float) -> bool:
-    """Are so many images enough to show a mask safe that changes no answer? If not, a safe sparsity of 0 says nothing."""
+    """Can so many images show a mask safe that changes no answer? If not, a safe sparsity of 0 says nothing."""
     right = np.ones(images, dtype=bool)
     return loss_p_value(right, right, alpha, delta) <= delta
 
