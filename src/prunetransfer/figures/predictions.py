@@ -8,13 +8,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import LogLocator
 
 from prunetransfer.figures import style
 from prunetransfer.schemas.landscape import PERTURBATIONS
 
 READS = {"perturbations": PERTURBATIONS}
 PANEL_HEIGHT = 2.3  # inches
-MARGIN = 1.6  # around the points, a factor
+MARGIN = 0.05  # around the points, of their range
 
 PREDICTORS: dict[str, Callable[[pd.DataFrame], pd.Series]] = {
     "gᵀδ + ½ δᵀHδ (Hessian)": lambda rows: rows["first_order"] + rows["hessian"],
@@ -63,9 +64,13 @@ def _make_square(row: list[Axes]) -> None:
     points = [values for axes in row for line in axes.lines for values in (line.get_xdata(), line.get_ydata())]
     if not points:
         return
-    low, high = min(map(min, points)) / MARGIN, max(map(max, points)) * MARGIN
+    low, high = min(map(min, points)), max(map(max, points))
+    margin = 1.2 * (high / low) ** MARGIN
+    low, high = low / margin, high * margin
     for axes in row:
         axes.set(xlim=(low, high), ylim=(low, high))
+        axes.xaxis.set_major_locator(LogLocator(numticks=5))
+        axes.yaxis.set_major_locator(LogLocator(numticks=7))
         axes.axline((low, low), (high, high), color=style.GREY, linewidth=0.8, zorder=1)
 
 
