@@ -42,8 +42,8 @@ def overview(verdicts: pd.DataFrame, safe: pd.DataFrame, costs: pd.DataFrame, fi
 def _total(costs: pd.DataFrame) -> str:
     seconds, cpu_seconds = _time(costs["seconds"].sum()), _time(costs["cpu_seconds"].sum())
     return (
-        f"{len(costs)} jobs: {seconds} one after the other, {cpu_seconds} of processor time, start-up included. One "
-        f"job held at most {costs['peak_mb'].max() / 1000:.1f} GB of memory."
+        f"{len(costs)} jobs: {seconds} one after the other, {cpu_seconds} of processor time or more, as it is sampled. "
+        f"One job held at most {costs['peak_mb'].max() / 1000:.1f} GB of memory."
     )
 
 
