@@ -8,14 +8,14 @@ from prunetransfer.schemas.columns import BACKBONE, PRUNE_SOURCE, SCORE, SEED, S
 
 TASK = key("task", pa.string(), "dataset whose loss it is, through its dense head")
 ROLE = value("role", pa.string(), "", "`source` if the task is prune_source, else `transfer`")
+OF_TASK = [STUDY, BACKBONE, TASK, SEED]
+OF_MASK = [STUDY, BACKBONE, SCORE, PRUNE_SOURCE, SPARSITY, TASK, ROLE, SEED]
+IMAGES = value("images", pa.int64(), "images", "train images in the sample, m")
 
 LANDSCAPE = pa.schema(
     [
-        STUDY,
-        BACKBONE,
-        TASK,
-        SEED,
-        value("images", pa.int64(), "images", "train images in the sample, m"),
+        *OF_TASK,
+        IMAGES,
         value("weights", pa.int64(), "weights", "prunable weights, p"),
         value("loss", pa.float64(), "", "mean loss L(W) of the dense backbone on the sample"),
         value("gradient_norm", pa.float64(), "", "norm of its gradient g by the prunable weights"),
@@ -28,10 +28,7 @@ LANDSCAPE = pa.schema(
 
 SPECTRUM = pa.schema(
     [
-        STUDY,
-        BACKBONE,
-        TASK,
-        SEED,
+        *OF_TASK,
         key("rank", pa.int64(), "place among the eigenvalues, from 1, the largest"),
         value("eigenvalue", pa.float64(), "", "eigenvalue of the generalised Gauss–Newton matrix"),
         value("trace_share", pa.float64(), "fraction", "eigenvalue over the trace"),
@@ -56,15 +53,8 @@ ALIGNMENT = pa.schema(
 
 PERTURBATIONS = pa.schema(
     [
-        STUDY,
-        BACKBONE,
-        SCORE,
-        PRUNE_SOURCE,
-        SPARSITY,
-        TASK,
-        ROLE,
-        SEED,
-        value("images", pa.int64(), "images", "train images in the sample, m"),
+        *OF_MASK,
+        IMAGES,
         value("distance", pa.float64(), "", "‖δ‖, δ = W⊙c − W"),
         value("dense_loss", pa.float64(), "", "mean loss L(W) of the dense backbone on the sample"),
         value("first_order", pa.float64(), "", "gᵀδ"),
@@ -81,14 +71,7 @@ PERTURBATION = pa.schema([f for f in PERTURBATIONS if f.name not in ("study", "p
 
 PATHS = pa.schema(
     [
-        STUDY,
-        BACKBONE,
-        SCORE,
-        PRUNE_SOURCE,
-        SPARSITY,
-        TASK,
-        ROLE,
-        SEED,
+        *OF_MASK,
         key("t", pa.float64(), "how far from W (0) to W⊙c (1)", unit="fraction"),
         value("loss", pa.float64(), "", "mean loss on the sample at W + tδ"),
     ]
