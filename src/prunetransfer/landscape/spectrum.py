@@ -54,7 +54,7 @@ def top_eigenpairs(matrix: Operator, count: int, seed: int) -> tuple[np.ndarray,
     start = np.random.default_rng(seed).standard_normal(size)
     with differentiable():
         values, vectors = eigsh(matrix.to_scipy(), k=count, which="LA", v0=start, ncv=held, tol=TOLERANCE)
-    return values[::-1], vectors.T[::-1]
+    return values[::-1], vectors.T[::-1].astype(np.float32)  # as the products are; a study keeps them all
 
 
 def ggn_diagonal(task: Task, draws: int | None, seed: int) -> Tensor:
