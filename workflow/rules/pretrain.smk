@@ -1,3 +1,8 @@
+def objective_digest(wildcards):
+    objective = config["pretrain"][wildcards.backbone]["objective"]
+    return code("pretrain_backbone", f"pretraining.{objective.replace('-', '_')}")
+
+
 rule pretrain:
     input:
         [RESULTS / f"pretrained/{backbone}.safetensors" for backbone in config["pretrain"]],
@@ -13,12 +18,12 @@ rule pretrain_backbone:
     params:
         backbone=architecture,
         recipe=lambda wildcards: config["pretrain"][wildcards.backbone],
-        code=code("pretrain_backbone"),
+        code=objective_digest,
     log:
         LOGS / "pretrained/{backbone}.log",
     benchmark:
         COSTS / "pretrained/{backbone}.tsv"
-    threads: 8
+    threads: config["threads"]
     resources:
         **computing_job(mem_mb=8000, minutes=240),
     script:
