@@ -12,7 +12,9 @@ from prunetransfer.tables import write_table
 with stage(snakemake):
     rows = []
     for path in snakemake.input:
-        about = {"study": snakemake.params.study, "backbone": Path(path).stem} | snakemake.params.labels[Path(path).stem]
+        about = {"study": snakemake.params.study, "backbone": Path(path).stem} | snakemake.params.labels[
+            Path(path).stem
+        ]
         rows += [about | row for row in read_metadata(path)["curve"]]
     frame = pd.DataFrame(rows, columns=PRETRAINING.names)
     write_table(snakemake.output[0], frame, PRETRAINING, provenance({"trainings": len(snakemake.input)}))

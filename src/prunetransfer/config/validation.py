@@ -118,7 +118,9 @@ def _with_objectives(node: dict, objectives: dict, config: Any) -> dict:
     own = {name: objectives.get(default if objective is None else str(objective)) for name, objective in named.items()}
     return node | {
         "properties": {
-            name: recipe | {"properties": recipe["properties"] | takes["properties"]} for name, takes in own.items() if takes
+            name: recipe | {"properties": recipe["properties"] | takes["properties"]}
+            for name, takes in own.items()
+            if takes
         }
     }
 

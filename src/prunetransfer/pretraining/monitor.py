@@ -35,7 +35,9 @@ class Monitor:
             bank, apart = (extract_features(backbone, split.images) for split in (self.bank, self.apart))
         spread = spread_of(apart)
         if not spread > COLLAPSED:
-            raise FloatingPointError(f"pre-training collapsed: the features of all images are alike (spread {spread:.2g})")
+            raise FloatingPointError(
+                f"pre-training collapsed: the features of all images are alike (spread {spread:.2g})"
+            )
         labels, expected = self.bank.labels.to(bank.device), self.apart.labels.to(bank.device)
         classes = len(self.apart.classes)
         votes = nearest_neighbours(apart, bank, labels, classes, min(NEIGHBOURS, len(labels)))

@@ -82,7 +82,7 @@ def pretrain(
     try:
         module = importlib.import_module(f"prunetransfer.pretraining.{objective.replace('-', '_')}")
     except ModuleNotFoundError as error:
-        if error.name != "lightly":
+        if (error.name or "").partition(".")[0] != "lightly":
             raise
         raise ValueError(f"{objective} needs the package lightly: pip install 'prunetransfer[pretraining]'") from None
     width = extract_features(backbone, split.images[:1]).shape[1]

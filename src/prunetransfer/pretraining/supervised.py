@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from prunetransfer.backbones import Backbone
 from prunetransfer.losses import cross_entropy
 from prunetransfer.pretraining.run import Pretraining
-from prunetransfer.training.augmentation import shift_and_flip
+from prunetransfer.training.augmentation import resize, shift_and_flip
 
 
 class Supervised(Pretraining):
@@ -21,7 +21,9 @@ class Supervised(Pretraining):
         self.label_smoothing, self.shift = label_smoothing, shift
 
     def forward(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        size = self.shown_size(images.shape[1])
         images = shift_and_flip(images, self.shift, generator)
+        images = images if size == images.shape[1] else resize(images, size)
         outputs = self.embed(self.trained, images)
         return cross_entropy(outputs, labels, self.label_smoothing).mean(), outputs
 

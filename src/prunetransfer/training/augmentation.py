@@ -45,6 +45,12 @@ def crop_and_flip(
     return F.grid_sample(pixels, grid, padding_mode="border", align_corners=False).permute(0, 2, 3, 1)
 
 
+def resize(images: Tensor, size: int) -> Tensor:
+    """Images [n, h, w, 3] at a side of `size` pixels (bilinear, smoothed where it is smaller); float32, same range."""
+    pixels = images.permute(0, 3, 1, 2).float()
+    return F.interpolate(pixels, size=(size, size), mode="bilinear", antialias=True).permute(0, 2, 3, 1)
+
+
 def jitter_colours(images: Tensor, generator: torch.Generator, jitter: float = 0.8, grey: float = 0.2) -> Tensor:
     """Colours changed at random with probability `jitter`, and taken away with probability `grey`, image by image.
 
