@@ -74,7 +74,8 @@ def pretrain(
     split: images uint8 [n, size, size, 3] with their labels. objective: a module of this package, with dashes;
     settings: its own. optimizer: `sgd` (Nesterov momentum 0.9) or `adamw`; the learning rate warms up over a tenth of
     the steps, then follows a cosine to zero. first_size, first_epochs: as of `Pretraining`. held_out: the share of
-    each class that is not trained on, to measure k-NN and ridge accuracy after each epoch. saved: as of training.loop.train.
+    each class that is not trained on, to measure k-NN and ridge accuracy after each epoch. saved: as of
+    training.loop.train.
 
     Raises FloatingPointError when a loss or a weight is not finite or all features are alike; ValueError where a
     package that the objective needs is not installed.
