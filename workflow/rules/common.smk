@@ -76,7 +76,7 @@ wildcard_constraints:
     recovery=r"[^/]+",
     size=r"\d+",
     interpolation=r"[a-z]+",
-    crop=r"\d\.\d+",
+    crop=r"\d\.\d+(-squash|-border-[0-9a-f]{6})?",
     seed=r"\d+",
     sparsity=r"0\.\d+",
 
@@ -143,6 +143,10 @@ def images(dataset, backbone, split):
     """Backbones that want their images prepared alike share them."""
     wanted = config["backbones"][backbone]
     prepared = f"{wanted['size']}-{wanted['interpolation']}-{decimal(wanted['crop'])}"
+    if wanted["crop_mode"] != "center":
+        prepared += f"-{wanted['crop_mode']}"
+    if wanted["crop_mode"] == "border":  # which has the colour of the mean
+        prepared += "-" + "".join(f"{round(255 * level):02x}" for level in wanted["mean"])
     return RESULTS / f"images/{dataset}-{prepared}/{split}.safetensors"
 
 

@@ -7,7 +7,8 @@ from prunetransfer.stage import stage
 with stage(snakemake):
     dataset, wildcards, threads = dict(snakemake.params.dataset), snakemake.wildcards, snakemake.threads
     kind, skip, overlap = (dataset.pop(key, False) for key in ("kind", "skip_unreadable", "allow_overlap"))
-    preparation = Preparation(int(wildcards.size), wildcards.interpolation, float(wildcards.crop))
+    share, *crop_mode = wildcards.crop.split("-")
+    preparation = Preparation(int(wildcards.size), wildcards.interpolation, float(share), *crop_mode)
     samples = {split: load_samples(kind, split, dataset, snakemake.params.data_root) for split in SPLITS}
     digests = {}
     for split in SPLITS:
