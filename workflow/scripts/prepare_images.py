@@ -16,7 +16,7 @@ with stage(snakemake):
         if skip:
             samples[split], skipped = readable(samples[split], preparation, threads)
             print(*(f"{split}: skipped {complaint}" for complaint in skipped), sep="\n")
-        print(f"{split}: {len(samples[split].images)} images, {len(skipped)} skipped")
+        print(f"{split}: {len(samples[split].images)} images, {len(skipped)} skipped", *samples[split].told(), sep="; ")
         digests[split] = write_split(
             snakemake.output[split], samples[split], preparation, snakemake.params.dataset, skipped, threads
         )

@@ -7,19 +7,21 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from prunetransfer.artifacts import provenance, write_stream
+from prunetransfer.datasets.files import printable
 from prunetransfer.datasets.samples import Samples
 from prunetransfer.datasets.views import Chosen
 from prunetransfer.progress import progress
 
 CHUNK_BYTES = 32 * 2**20
 BATCH = 1000
+LISTED = 1000  # names of what was passed over, in a file's metadata
 # An image that would be enlarged to more than this is cropped first, at the cost of some levels: Pillow chooses which
 # side it resizes first, and rounds edges that lie between pixels.
 MOST_PIXELS = 2**25
@@ -30,7 +32,7 @@ BITS_PER_SAMPLE = 258  # a tag of TIFF
 class Preparation:
     """How a backbone wants its images: squares of `size` pixels, as timm and torchvision make them for evaluation.
 
-    Images are resized by `interpolation` (nearest, bilinear, bicubic or lanczos) and their centre is kept; 0 < crop ≤ 1.
+    An image is resized by `interpolation` (nearest, bilinear, bicubic or lanczos); its centre is kept; 0 < crop ≤ 1.
     crop_mode: what becomes size / crop pixels (rounded down): of `center` the short side, of `squash` both sides, of
     `border` the long side, and the square is filled up with the colour `border` (RRGGBB, hexadecimal).
     """
@@ -96,7 +98,8 @@ def readable(samples: Samples, preparation: Preparation, threads: int = 1) -> tu
     empty = np.setdiff1d(samples.labels, labels)
     if len(empty):
         raise ValueError(f"no readable image of class {', '.join(samples.classes[label] for label in empty)}")
-    return Samples(Chosen(samples.images, kept), labels, samples.classes), [complaints[k] for k in sorted(complaints)]
+    kept_samples = replace(samples, images=Chosen(samples.images, kept), labels=labels)
+    return kept_samples, [complaints[k] for k in sorted(complaints)]
 
 
 def write_split(
@@ -107,7 +110,8 @@ def write_split(
     skipped: Sequence[str] = (),
     threads: int = 1,
 ) -> np.ndarray:
-    """Prepare `samples` into one file: images and labels; in the metadata classes, preparation, skipped, provenance.
+    """Prepare `samples` into one file: images and labels; in the metadata the classes, how they were prepared, what was
+    skipped or passed over, provenance.
 
     Holds CHUNK_BYTES of prepared images, and one image in its own size for each thread. Returns a digest of each
     prepared image, uint64 [n]. Raises ValueError, naming the image, for one that cannot be decoded or converted.
@@ -128,7 +132,8 @@ def write_split(
             yield chunk[: len(indices)]
 
     labels = np.asarray(samples.labels, dtype=np.int64)
-    how = {"preparation": asdict(preparation), "skipped": list(skipped)}
+    over = {why: {"count": len(names), "first": names[:LISTED]} for why, names in samples.passed_over.items()}
+    how = {"preparation": asdict(preparation), "skipped": list(skipped), "passed_over": over}
     metadata = {"classes": samples.classes, **how, **provenance(settings)}
     pixels = progress(chunks(), count, os.path.basename(path))
     write_stream(path, {"labels": labels}, "images", (count, size, size, 3), pixels, metadata)
@@ -171,7 +176,7 @@ def _prepared(samples: Samples, index: int, preparation: Preparation) -> np.ndar
 
 
 def _name(image: Image.Image, index: int) -> str:
-    return getattr(image, "filename", "") or f"image {index}"
+    return printable(getattr(image, "filename", "")) or f"image {index}"
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
