@@ -11,7 +11,10 @@ from pathlib import Path
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "src"))
 
+from snakemake.utils import update_config
+
 from prunetransfer.config import ConfigError, validate_config
+from prunetransfer.config.reading import from_command_line, refuse_duplicate_keys
 from prunetransfer.datasets.downloads import DOWNLOADS, folder_of, origin
 from prunetransfer.digest import code_digest, git_revision
 from prunetransfer.jobs import split_name
@@ -26,6 +29,8 @@ if (workflow.remote_exec or workflow.subprocess_exec) and BEGAN_WITH in os.envir
     config = json.loads(Path(os.environ[BEGAN_WITH]).read_text(encoding="utf-8"))
 else:
     try:
+        refuse_duplicate_keys(workflow.configfiles)
+        update_config(config, from_command_line(workflow.config_settings.config_args))
         config = validate_config(config, ROOT / "workflow/schemas/config.schema.yaml", root=Path.cwd())
     except ConfigError as error:
         sys.exit("config:\n  " + str(error).replace("\n", "\n  "))
