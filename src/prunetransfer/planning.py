@@ -167,7 +167,7 @@ def _images(prepared: str) -> int:
     return path.stat().st_size // (3 * int(found[1]) ** 2) if path.is_file() and found else IMAGES
 
 
-_PREPARED = re.compile(r"-(\d+)-[a-z]+-\d\.\d+/")
+_PREPARED = re.compile(r"-(\d+)-[a-z]+-\d\.\d+(?:-[a-z]+)?(?:-[0-9a-f]{6})?/")
 
 
 def page(study: str, stages: Mapping[str, Stage], downloads: Sequence[str]) -> str:

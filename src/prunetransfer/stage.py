@@ -37,7 +37,7 @@ def stage(snakemake: Any) -> Iterator[None]:
 @contextlib.contextmanager
 def _written(log: Path) -> Iterator[TextIO]:
     """The open log. One whose end a full disk does not take hides no other error, and is none of its own."""
-    file = open(log, "w", encoding="utf-8")  # noqa: SIM115
+    file = open(log, "w", encoding="utf-8", errors="backslashreplace")  # noqa: SIM115
     try:
         yield file
     finally:

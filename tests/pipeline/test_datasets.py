@@ -42,6 +42,15 @@ def test_what_is_there_is_not_downloaded_and_a_view_prepares_its_own_images(with
     assert read_metadata(file)["settings"]["selections"][0]["classes"] == [7, 1]
 
 
+def test_images_are_prepared_anew_for_each_crop_mode(new_study):
+    config = new_study.config
+    net = config["backbones"]["net"]
+    config["backbones"] |= {mode: net | {"crop_mode": mode} for mode in ("squash", "border")}
+    new_study.config = config
+    prepared = {job for job in new_study.planned() if job.startswith("images/red")}
+    assert prepared == {f"images/red-8-bicubic-1.0{mode}" for mode in ("", "-squash", "-border-808080")}
+
+
 def test_a_changed_base_prepares_its_views_anew_and_no_other(with_usps):
     with_usps.run("--until", "prepare_images")
     config = with_usps.config

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from prunetransfer.artifacts import read_tensors, write_tensors
 
 
@@ -20,6 +22,19 @@ def test_every_mistake_in_the_config_is_named_before_any_job(new_study):
     assert "sparsities[0] = 1.5" in output
     assert "sorces" in output and "sources" in output
     assert not (new_study.folder / "results").exists()
+
+
+def test_a_key_that_stands_twice_is_refused_before_any_job(new_study):
+    path = new_study.folder / "config.yaml"
+    path.write_text(path.read_text() + "sparsities: [0.9]\n")
+    assert "config.yaml: sparsities is there twice, in lines " in failed(new_study)
+    assert not (new_study.folder / "results").exists()
+
+
+def test_lists_of_numbers_on_the_command_line_are_numbers(new_study):
+    planned = new_study.run("--dry-run", "--config", "sparsities=[0.3, 0.4]", "seeds=[1]", "recoveries={none: {}}")
+    masks = set(re.findall(r"masks/net/magnitude/(seed\d/0\.\d+)\.safetensors", planned))
+    assert masks == {"seed1/0.3", "seed1/0.4"}
 
 
 def test_a_wrong_checkpoint_leaves_nothing_behind(new_study):

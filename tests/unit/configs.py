@@ -18,9 +18,9 @@ seeds: [0, 1]
 data_root: data
 backbones:
   net: {architecture: resnet18, options: {layers: [1]}, pretraining: none, size: 8, mean: [0, 0, 0.5], std: [1, 1, 0.5],
-        interpolation: bilinear, crop: 1, weights: {source: net.pt}}
+        interpolation: bilinear, crop: 1, crop_mode: center, weights: {source: net.pt}}
   own: {architecture: resnet18, pretraining: digits, size: 8, mean: [0, 0, 0], std: [1, 1, 1],
-        interpolation: bicubic, crop: 0.875, weights: {source: pretrain}}
+        interpolation: bicubic, crop: 0.875, crop_mode: center, weights: {source: pretrain}}
 datasets:
   digits: {kind: digits}
   glyphs: {kind: glyphs, train_per_class: 3}

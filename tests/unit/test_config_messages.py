@@ -203,7 +203,7 @@ WRONG = [
         "backbones/net",
         None,
         "backbones.net = null: must be a mapping with the keys architecture, options, pretraining, weights, size, "
-        "mean, std, interpolation, crop, exclude",
+        "mean, std, interpolation, crop, crop_mode, exclude",
     ),
     # scores that read no data
     ("scores/magnitude/samples", 8, "scores.magnitude.samples = 8: magnitude reads no data"),

@@ -82,6 +82,29 @@ def test_npz_says_what_is_wrong_with_it(arrays, settings, complaint, tmp_path):
         load_samples("npz", "train", {"path": "x.npz", **settings}, tmp_path)
 
 
+def test_npz_of_text_labels_and_arrays_of_others(tmp_path):
+    """What else is in the file, be it named like labels or not plain, is left alone."""
+    others = {"soft_labels": np.array([[900], [1]]), "notes": np.array([{}], dtype=object)}
+    np.savez(tmp_path / "x.npz", images=stack(4, 4, 4), labels=np.array(["dog", "cat"] * 2), **others)
+    train, test = both("npz", {"path": "x.npz", "train": 2}, tmp_path)
+    assert train.classes == test.classes == ["cat", "dog"] and train.labels.tolist() == test.labels.tolist() == [1, 0]
+
+
+def test_npz_whose_classes_are_bytes_or_numbers_names_them(tmp_path):
+    for classes, names in ((np.array([b"cat", b"dog"]), ["cat", "dog"]), (np.array([7, 9]), ["7", "9"])):
+        np.savez(tmp_path / "x.npz", images=stack(4, 4, 4), labels=[0, 1, 1, 0], classes=classes)
+        assert load_samples("npz", "train", {"path": "x.npz", "train": 2}, tmp_path).classes == names
+
+
+def test_npz_with_one_split_of_its_own_needs_the_other(tmp_path):
+    """The test images are never those of the array that holds both."""
+    arrays = {"images": stack(4, 4, 4), "labels": [0, 1, 0, 1]}
+    np.savez(tmp_path / "x.npz", **arrays, train_images=arrays["images"], train_labels=arrays["labels"])
+    for split in ("train", "test"):
+        with pytest.raises(ValueError, match="no array test_images or test_labels; it holds images,"):
+            load_samples("npz", split, {"path": "x.npz"}, tmp_path)
+
+
 def test_npz_that_is_damaged_or_missing_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"x\.npz: no such file"):
         load_samples("npz", "train", {"path": "x.npz"}, tmp_path)
@@ -132,9 +155,25 @@ def test_parquet_in_the_layout_of_hugging_face(tmp_path):
     assert [train.images[k].getpixel((0, 0))[0] for k in (6, 0, 3)] == [6, 0, 3]
 
 
-@pytest.mark.parametrize("text", [pa.string(), pa.large_string()])
+def test_parquet_files_are_joined_by_the_names_of_their_classes(tmp_path):
+    write_parquet(tmp_path / "train-0.parquet", 0, [0, 1], ["cat", "dog"])
+    write_parquet(tmp_path / "train-1.parquet", 2, [0, 1, 2], ["dog", "owl", "cat"])
+    write_parquet(tmp_path / "test.parquet", 5, ["owl", "dog", "cat"])
+    train, test = both("parquet", {"train": "train-*.parquet", "test": "test.parquet"}, tmp_path)
+    assert train.classes == test.classes == ["cat", "dog", "owl"]
+    assert train.labels.tolist() == [0, 1, 1, 2, 0] and test.labels.tolist() == [2, 1, 0]
+
+
+def test_parquet_files_whose_labels_differ_in_type_are_joined(tmp_path):
+    for name, kind in (("train", pa.int8()), ("test", pa.uint64())):
+        write_parquet(tmp_path / f"{name}.parquet", 0, pa.array([0, 1, 1], kind))
+    train, test = both("parquet", {"train": "train.parquet", "test": "test.parquet"}, tmp_path)
+    assert train.classes == test.classes == ["0", "1"] and train.labels.tolist() == test.labels.tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize("text", [pa.string(), pa.large_string(), pa.binary(), pa.dictionary(pa.int8(), pa.string())])
 def test_parquet_of_plain_bytes_and_text_is_split(text, tmp_path):
-    table = pa.table({"img": [encoded(k) for k in range(20)], "kind": pa.array(["owl", "ape"] * 10, text)})
+    table = pa.table({"img": [encoded(k) for k in range(20)], "kind": pa.array(["owl", "ape"] * 10).cast(text)})
     pq.write_table(table, tmp_path / "all.parquet")
     train, test = both("parquet", {"train": "all.parquet", "image": "img", "label": "kind"}, tmp_path)
     assert train.classes == ["ape", "owl"]
@@ -179,6 +218,35 @@ def test_parquet_says_what_is_wrong_with_it(settings, complaint, tmp_path):
         load_samples("parquet", "train", settings, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("labels", "names", "complaint"),
+    [
+        ([0, 1, None], None, "1 of 3 are missing, the first in row 2; it begins with 0, 1, None"),
+        ([None, None], None, "2 of 2 are missing, the first in row 0; it begins with None, None"),
+        ([1, -1], None, "label -1 is out of range: .* from 0 to below 2, .*; it begins with 1, -1"),
+        ([-1, 0], ["a", "b"], "in row 0: label -1 is out of range: 2 classes allow 0 to 1; it begins with -1, 0"),
+        ([0, 10**12], None, "label 1000000000000 is out of range: .*; it begins with 0, 1000000000000"),
+        (pa.array([0, 2**64 - 1], pa.uint64()), None, "label 18446744073709551615 is out of range"),
+        (["a", "c"], ["a", "b"], "in row 1: label 'c' is none of 2 classes; it begins with 'a', 'c'"),
+        ([b"a", b"\xff"], None, r"text alone, not b'\\xff'; it begins with b'a', b'\\xff'"),
+        ([1.0, 2.0], None, "text alone, not double; it begins with 1.0, 2.0"),
+        ([[0], [1]], None, r"text alone, not list<.*>; it begins with \[0\], \[1\]"),
+        ([0, 1], ["a", "a"], "names 2 classes, 'a' twice"),
+    ],
+)
+def test_odd_labels_are_refused_by_file_column_and_first_values(labels, names, complaint, tmp_path):
+    write_parquet(tmp_path / "x.parquet", 0, labels, names)
+    with pytest.raises(ValueError, match=rf"x\.parquet: column 'label' .*{complaint}"):
+        load_samples("parquet", "train", {"train": "x.parquet"}, tmp_path)
+
+
+def test_files_of_which_only_some_name_their_classes_are_refused(tmp_path):
+    write_parquet(tmp_path / "train.parquet", 0, [0, 1], ["cat", "dog"])
+    write_parquet(tmp_path / "test.parquet", 2, [0, 1])
+    with pytest.raises(ValueError, match=r"test\.parquet: .* numbers without names, but .*train\.parquet"):
+        load_samples("parquet", "train", {"train": "train.parquet", "test": "test.parquet"}, tmp_path)
+
+
 def test_a_row_without_an_image_is_named(tmp_path):
     table = pa.table({"image": [encoded(0), None, b"no image"], "label": [0, 1, 1]})
     pq.write_table(table, tmp_path / "x.parquet")
@@ -190,6 +258,19 @@ def test_a_row_without_an_image_is_named(tmp_path):
 
 
 # --- Hugging Face -----------------------------------------------------------------------------------------------------
+
+
+def test_splits_of_the_hub_are_joined_by_the_names_of_their_classes(tmp_path):
+    datasets = pytest.importorskip("datasets")
+    splits = {}
+    for split, names in (("train", ["cat", "dog"]), ("test", ["dog", "cat"])):
+        features = datasets.Features(image=datasets.Image(), label=datasets.ClassLabel(names=names))
+        cells = [{"bytes": encoded(k), "path": None} for k in range(3)]
+        splits[split] = datasets.Dataset.from_dict({"image": cells, "label": [0, 1, 1]}, features)
+    datasets.DatasetDict(splits).save_to_disk(str(folder_of(origin({"kind": "huggingface", "name": "pets"}), tmp_path)))
+    train, test = (load_samples("huggingface", split, {"name": "pets"}, tmp_path, tmp_path) for split in splits)
+    assert train.classes == test.classes == ["cat", "dog"]
+    assert train.labels.tolist() == [0, 1, 1] and test.labels.tolist() == [1, 0, 0]
 
 
 def test_without_the_package_the_extra_is_named(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import os
 import runpy
 import struct
 import zlib
@@ -85,7 +86,7 @@ DEEP = [[65535, 257], [0, 2570]]
         (grey(DEEP, np.uint16), "png", "I;16", WHITE, (10,) * 3),
         (grey(DEEP, np.uint16), "tif", "I;16", WHITE, (10,) * 3),
         (grey(DEEP, np.dtype(">u2")), "tif", "I;16B", WHITE, (10,) * 3),
-        (grey(DEEP, np.int32), "tif", "I", WHITE, (10,) * 3),
+        (grey(DEEP, np.uint16), "pgm", "I", WHITE, (10,) * 3),
         (palette(transparent=False), "png", "P", (10, 20, 30), RED),
         (palette(transparent=True), "png", "P", WHITE, RED),
         (palette(transparent=True), "gif", "P", WHITE, RED),
@@ -99,7 +100,16 @@ DEEP = [[65535, 257], [0, 2570]]
         (plain("CMYK", (0, 255, 255, 0), quality=100), "jpg", "CMYK", (255, 0, 0), (255, 0, 0)),
     ],
     ids=[
-        *("1-bit", "grey", "16-bit png", "16-bit tif", "16-bit big-endian", "32-bit", "palette", "palette transparent"),
+        *(
+            "1-bit",
+            "grey",
+            "16-bit png",
+            "16-bit tif",
+            "16-bit big-endian",
+            "16-bit pgm",
+            "palette",
+            "palette transparent",
+        ),
         *("gif transparent", "gif animated", "colour", "colour transparent", "alpha 0", "alpha 0.2", "grey alpha"),
         *("inks tif", "inks jpg"),
     ],
@@ -170,7 +180,9 @@ def test_orientation_tag_is_obeyed(tag, suffix, tmp_path):
 def test_pixels_without_a_known_range_are_refused_by_name(tmp_path):
     for name, array, complaint in (
         ("float.tif", np.zeros((2, 2), dtype=np.float32), "floating-point pixels"),
-        ("deep.tif", np.full((2, 2), 70000, dtype=np.int32), "grey levels 70000 to 70000; 16 bits allow 0 to 65535"),
+        ("deep.tif", np.full((2, 2), 70000, dtype=np.int32), "grey levels 70000 to 70000: integers of 32 bits or"),
+        ("bytes.tif", np.full((2, 2), 255, dtype=np.int32), "grey levels 255 to 255: .* no agreed range"),
+        ("negative.tif", np.full((2, 2), -1, dtype=np.int32), "grey levels -1 to -1: "),
     ):
         Image.fromarray(array).save(tmp_path / name)
         samples = Samples([Image.open(tmp_path / name)] * 2, np.array([0, 1]), ["a", "b"])
@@ -179,18 +191,57 @@ def test_pixels_without_a_known_range_are_refused_by_name(tmp_path):
     assert not (tmp_path / "split.safetensors").exists()
 
 
+def tiff_of_12_bits(levels: list[int]) -> bytes:
+    """A TIFF of one row, written out: 12 bits a level, which Pillow cannot write."""
+    packed = "".join(f"{level:012b}" for level in levels)
+    data = int(packed, 2).to_bytes(len(packed) // 8, "big")
+    tags = {256: len(levels), 257: 1, 258: 12, 259: 1, 262: 1, 273: 8, 277: 1, 278: 1, 279: len(data)}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags.items())
+    start = 8 + len(data) + len(data) % 2
+    return (
+        struct.pack("<2sHI", b"II", 42, start) + data.ljust(start - 8, b"\0") + struct.pack("<H", len(tags)) + entries
+    ) + bytes(4)
+
+
+def test_white_of_12_bits_is_white():
+    image = Image.open(io.BytesIO(tiff_of_12_bits([4095, 0, 2056, 257])))
+    assert image.mode == "I;16"
+    assert np.asarray(prepared._to_rgb(image))[0, :, 0].tolist() == [255, 0, 128, 16]
+
+
 # Size
 
 
 @pytest.mark.parametrize("shape", [(48, 64), (101, 53), (40, 40), (33, 200)])
 @pytest.mark.parametrize("crop", [1.0, 0.9, 0.875])
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "lanczos"])
-def test_squares_are_those_of_timm(shape, crop, interpolation):
+@pytest.mark.parametrize("mode", ["center", "squash", "border"])
+def test_squares_are_those_of_timm(shape, crop, interpolation, mode):
     image = Image.fromarray(noise(0, (*shape, 3)))
-    for size in (32, 56):
-        transform = create_transform(size, interpolation=interpolation, crop_pct=crop, normalize=False)
-        expected = transform(image).permute(1, 2, 0).numpy()
-        assert (Preparation(size, interpolation, crop)(image) == expected).all()
+    how = {"interpolation": interpolation, "crop_pct": crop, "crop_mode": mode, "mean": (0.485, 0.456, 0.406)}
+    for size in (32, 57):
+        expected = create_transform(size, **how, normalize=False)(image).permute(1, 2, 0).numpy()
+        assert (Preparation(size, interpolation, crop, mode, "7c7468")(image) == expected).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 5000), (5000, 1), (2, 90)])
+@pytest.mark.parametrize("mode", ["center", "squash", "border"])
+def test_an_image_of_any_shape_is_enlarged_within_bounds(shape, mode, monkeypatch):
+    areas = []
+    resize = Image.Image.resize
+    monkeypatch.setattr(Image.Image, "resize", lambda *a: areas.append(a[1][0] * a[1][1]) or resize(*a))
+    image = Image.fromarray(noise(0, (*shape, 3)))
+    assert Preparation(224, "bicubic", 0.9, mode)(image).shape == (224, 224, 3)
+    assert max(areas) <= prepared.MOST_PIXELS
+
+
+@pytest.mark.parametrize("shape", [(3, 300), (300, 3)])
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear", "bicubic", "lanczos"])
+def test_cropping_first_gives_the_same_square(shape, interpolation, monkeypatch):
+    image, preparation = Image.fromarray(noise(0, (*shape, 3))), Preparation(32, interpolation, 0.875)
+    whole = preparation(image).astype(int)
+    monkeypatch.setattr(prepared, "MOST_PIXELS", 0)
+    assert np.abs(preparation(image) - whole).max() <= 1
 
 
 def test_centre_of_the_long_side_is_kept():
@@ -287,7 +338,8 @@ def test_split_survives_the_disk(tmp_path):
     assert split.classes == tuple(samples.classes)
     metadata = read_metadata(path)
     assert metadata["settings"] == {"kind": "textures"} and metadata["skipped"] == []
-    assert metadata["preparation"] == {"size": 16, "interpolation": "bicubic", "crop": 1.0}
+    how = {"size": 16, "interpolation": "bicubic", "crop": 1.0, "crop_mode": "center", "border": "000000"}
+    assert metadata["preparation"] == how
 
 
 def test_split_is_the_same_file_whatever_the_threads_and_chunks(tmp_path, monkeypatch):
@@ -388,14 +440,14 @@ def test_real_images_are_prepared(name, mode, counts, classes, shared_data):
 # The stage
 
 
-def prepare_images(repository: Path, root: Path, **settings) -> dict[str, Path]:
+def prepare_images(repository: Path, root: Path, crop: str = "0.875", **settings) -> dict[str, Path]:
     """Run the stage's script on the images of `root`; returns its outputs."""
     outputs = {split: root / "out" / f"{split}.safetensors" for split in ("train", "test")}
     snakemake = SimpleNamespace(
         rule="prepare_images",
         log=[str(root / "out/log")],
         threads=2,
-        wildcards=Wildcards(fromdict={"size": "8", "interpolation": "bilinear", "crop": "0.875"}),
+        wildcards=Wildcards(fromdict={"size": "8", "interpolation": "bilinear", "crop": crop}),
         params=Params(fromdict={"dataset": {"kind": "folder", "path": ".", **settings}, "data_root": root}),
         output=outputs,
     )
@@ -419,6 +471,31 @@ def test_the_stage_skips_what_is_unreadable_where_it_may(repository, tmp_path):
     assert "train: skipped image 3: " in log and "train: 4 images, 1 skipped" in log and "test: 2 images, 0" in log
     image = Image.open(tmp_path / "train/a/1.jpg")
     assert (read_split(outputs["train"]).images[1].numpy() == Preparation(8, "bilinear", 0.875)(image)).all()
+
+
+def test_the_stage_names_what_was_passed_over(repository, tmp_path):
+    folder(tmp_path)
+    (tmp_path / "train/b/1.jpg").rename(tmp_path / "train/b/1.xcf")
+    (tmp_path / "train/b" / os.fsdecode(b"M\xfcnchen.png")).write_bytes(b"no image")
+    outputs = prepare_images(repository, tmp_path, skip_unreadable=True, allow_overlap=True)
+    log = (tmp_path / "out/log").read_text()
+    assert r"M\xfcnchen.png: not a readable image" in log
+    assert "train: 4 images, 1 skipped" in log and "passed over 1 without an image's extension: train/b/1.xcf" in log
+    metadata = read_metadata(outputs["train"])
+    assert metadata["passed_over"]["without an image's extension"] == {"count": 1, "first": ["train/b/1.xcf"]}
+    assert len(metadata["skipped"]) == 1 and r"M\xfcnchen.png" in metadata["skipped"][0]
+
+
+@pytest.mark.parametrize(
+    ("crop_mode", "preparation"), [("squash", ["squash"]), ("border-7c7468", ["border", "7c7468"])]
+)
+def test_the_stage_obeys_the_crop_mode(repository, tmp_path, crop_mode, preparation):
+    folder(tmp_path)
+    outputs = prepare_images(repository, tmp_path, crop=f"0.875-{crop_mode}", skip_unreadable=True, allow_overlap=True)
+    image = Image.open(tmp_path / "train/a/1.jpg")
+    assert (
+        read_split(outputs["train"]).images[1].numpy() == Preparation(8, "bilinear", 0.875, *preparation)(image)
+    ).all()
 
 
 def test_the_stage_refuses_test_images_that_are_train_images(repository, tmp_path, capfd):

@@ -11,7 +11,10 @@ from pathlib import Path
 ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "src"))
 
+from snakemake.utils import update_config
+
 from prunetransfer.config import ConfigError, validate_config
+from prunetransfer.config.reading import from_command_line, refuse_duplicate_keys
 from prunetransfer.datasets.downloads import DOWNLOADS, folder_of, origin
 from prunetransfer.digest import code_digest, git_revision
 from prunetransfer.jobs import split_name
@@ -26,6 +29,8 @@ if (workflow.remote_exec or workflow.subprocess_exec) and BEGAN_WITH in os.envir
     config = json.loads(Path(os.environ[BEGAN_WITH]).read_text(encoding="utf-8"))
 else:
     try:
+        refuse_duplicate_keys(workflow.configfiles)
+        update_config(config, from_command_line(workflow.config_settings.config_args))
         config = validate_config(config, ROOT / "workflow/schemas/config.schema.yaml", root=Path.cwd())
     except ConfigError as error:
         sys.exit("config:\n  " + str(error).replace("\n", "\n  "))
@@ -76,7 +81,7 @@ wildcard_constraints:
     recovery=r"[^/]+",
     size=r"\d+",
     interpolation=r"[a-z]+",
-    crop=r"\d\.\d+",
+    crop=r"\d\.\d+(-squash|-border-[0-9a-f]{6})?",
     seed=r"\d+",
     sparsity=r"0\.\d+",
 
@@ -143,6 +148,10 @@ def images(dataset, backbone, split):
     """Backbones that want their images prepared alike share them."""
     wanted = config["backbones"][backbone]
     prepared = f"{wanted['size']}-{wanted['interpolation']}-{decimal(wanted['crop'])}"
+    if wanted["crop_mode"] != "center":
+        prepared += f"-{wanted['crop_mode']}"
+    if wanted["crop_mode"] == "border":  # which has the colour of the mean
+        prepared += "-" + "".join(f"{round(255 * level):02x}" for level in wanted["mean"])
     return RESULTS / f"images/{dataset}-{prepared}/{split}.safetensors"
 
 

@@ -7,7 +7,8 @@ from prunetransfer.stage import stage
 with stage(snakemake):
     dataset, wildcards, threads = dict(snakemake.params.dataset), snakemake.wildcards, snakemake.threads
     kind, skip, overlap = (dataset.pop(key, False) for key in ("kind", "skip_unreadable", "allow_overlap"))
-    preparation = Preparation(int(wildcards.size), wildcards.interpolation, float(wildcards.crop))
+    share, *crop_mode = wildcards.crop.split("-")
+    preparation = Preparation(int(wildcards.size), wildcards.interpolation, float(share), *crop_mode)
     samples = {split: load_samples(kind, split, dataset, snakemake.params.data_root) for split in SPLITS}
     digests = {}
     for split in SPLITS:
@@ -15,7 +16,7 @@ with stage(snakemake):
         if skip:
             samples[split], skipped = readable(samples[split], preparation, threads)
             print(*(f"{split}: skipped {complaint}" for complaint in skipped), sep="\n")
-        print(f"{split}: {len(samples[split].images)} images, {len(skipped)} skipped")
+        print(f"{split}: {len(samples[split].images)} images, {len(skipped)} skipped", *samples[split].told(), sep="; ")
         digests[split] = write_split(
             snakemake.output[split], samples[split], preparation, snakemake.params.dataset, skipped, threads
         )

@@ -16,7 +16,16 @@ from typing import Any
 
 from prunetransfer.config.words import path, words
 
-KEYS = ("size", "mean", "std", "interpolation", "crop")
+KEYS = ("size", "mean", "std", "interpolation", "crop", "crop_mode")
+INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
+CROP_MODES = ("center", "squash", "border")
+OF_ANOTHER_SIZE = ("img_size", "input_size", "dynamic_img_size", "strict_img_size")  # timm's options that allow one
+# A network of one's own; the squares of most are cut out of the middle.
+NO_DATA_CONFIG = {
+    "crop_mode": "center",
+    "unknown": "timm's architectures and torchvision's weights alone have a data config of their own",
+    "fixed": False,
+}
 
 
 def complete_backbones(backbones: dict[str, dict], cache: Path) -> list[str]:
@@ -33,21 +42,27 @@ def complete_backbones(backbones: dict[str, dict], cache: Path) -> list[str]:
         if isinstance(answer, str):
             problems.append(f"{path(['backbones', name])}: {answer}")
             continue
-        size = entry.get("options", {}).get("img_size")
+        unknown, fixed = answer.pop("unknown"), answer.pop("fixed")
+        options = entry.get("options", {})
+        size = options.get("img_size")
         own = answer | ({"size": size} if type(size) is int else {})
         entry |= {key: own[key] for key in KEYS if key in own and key not in entry}
         if missing := [key for key in KEYS if key not in entry]:
-            known = "timm's architectures and torchvision's weights alone have a data config of their own"
-            problems.append(f"{path(['backbones', name])}: needs {words(missing)}; {known}")
+            problems.append(f"{path(['backbones', name])}: needs {words(missing)}; {unknown}")
+        elif fixed and entry["size"] != answer.get("size") and not options.keys() & set(OF_ANOTHER_SIZE):
+            message = f"the architecture reads {answer['size']} pixels alone, unless img_size among its options differs"
+            problems.append(f"{path(['backbones', name, 'size'])} = {entry['size']}: {message}")
     return problems
 
 
 def _ask(models: list[tuple[str, str]], cache: Path) -> list[dict[str, Any] | str]:
-    """The data config of each model (architecture, source of its weights), {} where it has none, or what is wrong."""
-    versions = f"timm {version('timm')}, torchvision {version('torchvision')}"
+    """What `data_config` says of each model (architecture, source of its weights), or what is wrong."""
+    # The names are part of the question: an answer that was kept before there was one of them is none.
+    versions = f"timm {version('timm')}, torchvision {version('torchvision')}; {', '.join(KEYS)}"
     keys = [f"{architecture} with {_author(source)} ({versions})" for architecture, source in models]
     known = _kept(cache)
-    known |= {key: {} for key, (name, source) in zip(keys, models, strict=True) if ":" in name and not _author(source)}
+    own = [key for key, (name, source) in zip(keys, models, strict=True) if ":" in name and not _author(source)]
+    known |= dict.fromkeys(own, NO_DATA_CONFIG)
     unknown = {key: model for key, model in zip(keys, models, strict=True) if key not in known}
     if unknown:
         from prunetransfer.artifacts import write_atomically
@@ -66,7 +81,7 @@ def _ask(models: list[tuple[str, str]], cache: Path) -> list[dict[str, Any] | st
         known |= answers
         kept = {key: answer for key, answer in known.items() if isinstance(answer, dict)}
         write_atomically(cache, lambda partial: partial.write_text(json.dumps(kept, indent=1)))
-    return [known[key] for key in keys]
+    return [known[key] if isinstance(known[key], str) else dict(known[key]) for key in keys]
 
 
 def _kept(cache: Path) -> dict[str, dict[str, Any]]:
@@ -83,17 +98,14 @@ def _author(source: str) -> str:
 
 
 def data_config(architecture: str, source: str) -> dict[str, Any]:
-    """What torchvision says of the weights, or timm of the architecture; imports them. Raises ValueError if unknown."""
-    if _author(source):
-        from torchvision.models import get_weight
+    """What torchvision says of the weights, or timm of the architecture; imports them. Raises ValueError if unknown.
 
-        try:
-            preset = get_weight(source.removeprefix("torchvision:")).transforms()
-        except (ValueError, KeyError, AttributeError):
-            raise ValueError(f"torchvision has no weights of the name in {source!r}") from None
-        (size,), (resized,) = preset.crop_size, preset.resize_size
-        values = (size, list(preset.mean), list(preset.std), preset.interpolation.value, size / resized)
-        return dict(zip(KEYS, values, strict=True))
+    Of timm, what its `resolve_model_data_config` says; `test_input_size` and `test_crop_pct`, with which its tables of
+    results were made, do not count. A key that has no usable value is left out, and `unknown` says why; `fixed`: does
+    the architecture read images of this size alone?
+    """
+    if _author(source):
+        return _torchvision_config(source)
     import timm
 
     try:
@@ -102,12 +114,43 @@ def data_config(architecture: str, source: str) -> dict[str, Any]:
         raise ValueError(f"architecture {architecture!r}: {error}") from None
     if published is None:
         raise ValueError(f"architecture {architecture!r}: timm has none of this name")
-    config = timm.data.resolve_data_config(pretrained_cfg=published.to_dict())
-    _, height, width = config["input_size"]
-    if height != width:
-        raise ValueError(f"architecture {architecture!r} reads {height} × {width} pixels; only squares are known here")
-    values = (width, list(config["mean"]), list(config["std"]), config["interpolation"], config["crop_pct"])
-    return dict(zip(KEYS, values, strict=True))
+    return _usable(timm.data.resolve_data_config(pretrained_cfg=published.to_dict()), published.fixed_input_size)
+
+
+def _torchvision_config(source: str) -> dict[str, Any]:
+    from torchvision.models import get_weight
+
+    try:
+        preset = get_weight(source.removeprefix("torchvision:")).transforms()
+    except (ValueError, KeyError, AttributeError):
+        raise ValueError(f"torchvision has no weights of the name in {source!r}") from None
+    try:
+        (size,), (resized,) = preset.crop_size, preset.resize_size
+    except AttributeError:
+        raise ValueError(f"the weights in {source!r} are not those of an image classifier") from None
+    values = (size, list(preset.mean), list(preset.std), preset.interpolation.value, size / resized, "center")
+    return dict(zip(KEYS, values, strict=True)) | {"unknown": "", "fixed": False}
+
+
+def _usable(config: dict[str, Any], fixed: bool) -> dict[str, Any]:
+    """Of timm's data config what can be honoured here."""
+    channels, height, width = config["input_size"]
+    if channels != 3:
+        raise ValueError(f"timm's data config is for images of {channels} channels; here they have 3")
+    mean, std = list(config["mean"]), list(config["std"])
+    values = (width, mean, std, config["interpolation"], config["crop_pct"], config["crop_mode"])
+    honoured = (
+        height == width,
+        len(mean) == 3,
+        len(std) == 3,
+        config["interpolation"] in INTERPOLATIONS,
+        0.1 <= config["crop_pct"] <= 1,
+        config["crop_mode"] in CROP_MODES,
+    )
+    known = {key: value for key, value, can in zip(KEYS, values, honoured, strict=True) if can}
+    shown = [f"{height} × {width} pixels", *(f"{key} {value}" for key, value in zip(KEYS[1:], values[1:], strict=True))]
+    unknown = ", ".join(text for text, can in zip(shown, honoured, strict=True) if not can)
+    return known | {"unknown": f"timm's data config has {unknown}", "fixed": bool(fixed) and "size" in known}
 
 
 def _answer(architecture: str, source: str) -> dict[str, Any] | str:

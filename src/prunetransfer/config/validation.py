@@ -37,7 +37,7 @@ def validate_config(config: Any, schema: Path | dict, root: Path) -> dict:
     A view of a dataset becomes that dataset's entry with the view's own settings at the end of the list `selections`.
 
     schema: the JSON Schema or its YAML file. root: the folder that relative paths start from.
-    What a backbone reads (size, mean, std, interpolation, crop) comes from the model's own data config where it is left
+    How a backbone's images are prepared (`data_configs.KEYS`) comes from the model's own data config where it is left
     out; `root` keeps what was asked of timm and torchvision for the next time.
     Raises ConfigError, which lists every problem: its key, the value, what is allowed, and the nearest match.
     """

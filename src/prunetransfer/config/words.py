@@ -6,7 +6,7 @@ import difflib
 import json
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 TYPES = {"integer": "a whole number", "number": "a number", "string": "text", "null": "nothing"}
@@ -54,6 +54,12 @@ def path(parts: Iterable[str | int]) -> str:
 
 def words(items: Iterable[Any]) -> str:
     return ", ".join(map(_word, items))
+
+
+def abridged(names: Sequence[str], most: int = 5) -> str:
+    """The first of some names, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 def show(value: Any) -> str:

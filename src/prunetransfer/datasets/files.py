@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from io import BytesIO
 from pathlib import Path
 
 from PIL import Image
+
+
+def printable(path: str | os.PathLike) -> str:
+    """A path as text that can be written anywhere: bytes that are no UTF-8 as escapes, M\\xfcnchen."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 class ImageFiles(Sequence):
@@ -24,7 +30,9 @@ class ImageFiles(Sequence):
 
 def open_image(path: str | Path) -> Image.Image:
     """The decoded image of a file. Raises ValueError, naming the file, if it is not a readable image."""
-    return _decoded(path, str(path))
+    if os.path.islink(path) and not os.path.exists(path):
+        raise ValueError(f"{printable(path)}: a link that leads nowhere, to {printable(os.readlink(path))}")
+    return _decoded(path, printable(path))
 
 
 def decode(content: bytes, name: str) -> Image.Image:

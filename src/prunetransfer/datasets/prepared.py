@@ -7,46 +7,74 @@ import math
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
 from prunetransfer.artifacts import provenance, write_stream
+from prunetransfer.datasets.files import printable
 from prunetransfer.datasets.samples import Samples
 from prunetransfer.datasets.views import Chosen
 from prunetransfer.progress import progress
 
-SIXTEEN_BITS = 65535
 CHUNK_BYTES = 32 * 2**20
 BATCH = 1000
+LISTED = 1000  # names of what was passed over, in a file's metadata
+# An image that would be enlarged to more than this is cropped first, at the cost of some levels: Pillow chooses which
+# side it resizes first, and rounds edges that lie between pixels.
+MOST_PIXELS = 2**25
+BITS_PER_SAMPLE = 258  # a tag of TIFF
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """How a backbone wants its images.
+    """How a backbone wants its images: squares of `size` pixels, as timm and torchvision make them for evaluation.
 
-    The short side is resized to size / crop pixels (rounded down, as timm does) by `interpolation` (nearest, bilinear,
-    bicubic or lanczos) and the central square of `size` pixels is kept; 0 < crop ≤ 1.
+    An image is resized by `interpolation` (nearest, bilinear, bicubic or lanczos); its centre is kept; 0 < crop ≤ 1.
+    crop_mode: what becomes size / crop pixels (rounded down): of `center` the short side, of `squash` both sides, of
+    `border` the long side, and the square is filled up with the colour `border` (RRGGBB, hexadecimal).
     """
 
     size: int
     interpolation: str = "bicubic"
     crop: float = 1.0
+    crop_mode: str = "center"
+    border: str = "000000"
 
     def __call__(self, image: Image.Image) -> np.ndarray:
         """An image of any mode and size as uint8 [size, size, 3].
 
-        Orientation tags are obeyed, transparency is laid over white, 16-bit grey is scaled to 8 bits. Raises ValueError
+        Orientation tags are obeyed, transparency is laid over white, grey of 16 bits is scaled to 8. Raises ValueError
         for pixels that have no agreed range.
         """
-        image = _to_rgb(ImageOps.exif_transpose(image))
-        shortest, short = min(image.size), math.floor(self.size / self.crop)
-        resized = [short * side // shortest for side in image.size]
-        left, top = (round((side - self.size) / 2) for side in resized)
-        image = image.resize(resized, Image.Resampling[self.interpolation.upper()])
-        return np.asarray(image.crop((left, top, left + self.size, top + self.size)))
+        image = _to_rgb(image)
+        method, sides = Image.Resampling[self.interpolation.upper()], self._resized(image.size)
+        corner = [round((side - self.size) / 2) if side > self.size else -((self.size - side) // 2) for side in sides]
+        if math.prod(sides) > max(MOST_PIXELS, math.prod(image.size)):
+            for axis in (0, 1):
+                first, last = max(corner[axis], 0), min(corner[axis] + self.size, sides[axis])
+                box, new = [0, 0, *image.size], list(image.size)
+                box[axis::2] = (edge * image.size[axis] / sides[axis] for edge in (first, last))
+                new[axis] = last - first
+                image = image.resize(new, method, box)
+            corner = [min(start, 0) for start in corner]
+        else:
+            image = image.resize(sides, method)
+        square = Image.new("RGB", (self.size, self.size), f"#{self.border}")
+        square.paste(image, (-corner[0], -corner[1]))
+        return np.asarray(square)
+
+    def _resized(self, sides: tuple[int, int]) -> tuple[int, ...]:
+        """The sides, width and height, that an image of these sides is resized to."""
+        side = math.floor(self.size / self.crop)
+        if self.crop_mode == "squash":
+            return side, side
+        if self.crop_mode == "border":
+            ratio = max(sides) / side
+            return tuple(max(round(old / ratio), 1) for old in sides)
+        return tuple(side * old // min(sides) for old in sides)
 
 
 def readable(samples: Samples, preparation: Preparation, threads: int = 1) -> tuple[Samples, list[str]]:
@@ -70,7 +98,8 @@ def readable(samples: Samples, preparation: Preparation, threads: int = 1) -> tu
     empty = np.setdiff1d(samples.labels, labels)
     if len(empty):
         raise ValueError(f"no readable image of class {', '.join(samples.classes[label] for label in empty)}")
-    return Samples(Chosen(samples.images, kept), labels, samples.classes), [complaints[k] for k in sorted(complaints)]
+    kept_samples = replace(samples, images=Chosen(samples.images, kept), labels=labels)
+    return kept_samples, [complaints[k] for k in sorted(complaints)]
 
 
 def write_split(
@@ -81,7 +110,8 @@ def write_split(
     skipped: Sequence[str] = (),
     threads: int = 1,
 ) -> np.ndarray:
-    """Prepare `samples` into one file: images and labels; in the metadata classes, preparation, skipped, provenance.
+    """Prepare `samples` into one file: images and labels; in the metadata the classes, how they were prepared, what was
+    skipped or passed over, provenance.
 
     Holds CHUNK_BYTES of prepared images, and one image in its own size for each thread. Returns a digest of each
     prepared image, uint64 [n]. Raises ValueError, naming the image, for one that cannot be decoded or converted.
@@ -102,7 +132,8 @@ def write_split(
             yield chunk[: len(indices)]
 
     labels = np.asarray(samples.labels, dtype=np.int64)
-    how = {"preparation": asdict(preparation), "skipped": list(skipped)}
+    over = {why: {"count": len(names), "first": names[:LISTED]} for why, names in samples.passed_over.items()}
+    how = {"preparation": asdict(preparation), "skipped": list(skipped), "passed_over": over}
     metadata = {"classes": samples.classes, **how, **provenance(settings)}
     pixels = progress(chunks(), count, os.path.basename(path))
     write_stream(path, {"labels": labels}, "images", (count, size, size, 3), pixels, metadata)
@@ -145,23 +176,34 @@ def _prepared(samples: Samples, index: int, preparation: Preparation) -> np.ndar
 
 
 def _name(image: Image.Image, index: int) -> str:
-    return getattr(image, "filename", "") or f"image {index}"
+    return printable(getattr(image, "filename", "")) or f"image {index}"
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "F":
-        raise ValueError("floating-point pixels have no agreed range; save the image with 8 or 16 bits a channel")
-    if image.mode.startswith("I"):
-        image = _to_8_bits(image)
+    white = _white(image)
+    image = ImageOps.exif_transpose(image)
+    if white:
+        scaled = np.rint(np.arange(2**16) * (255 / white)).clip(max=255).astype(np.uint8)
+        image = Image.fromarray(scaled[np.asarray(image)])
     if image.has_transparency_data:
         image = image.convert("RGBA")
         paper = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(paper, image)
-    return image.convert("RGB")
+    return image if image.mode == "RGB" else image.convert("RGB")
 
 
-def _to_8_bits(image: Image.Image) -> Image.Image:
-    levels = np.asarray(image)
-    if levels.min() < 0 or levels.max() > SIXTEEN_BITS:
-        raise ValueError(f"grey levels {levels.min()} to {levels.max()}; 16 bits allow 0 to {SIXTEEN_BITS}")
-    return Image.fromarray(np.rint(levels * (255 / SIXTEEN_BITS)).astype(np.uint8))
+def _white(image: Image.Image) -> int | None:
+    """The level of white where grey has more than 8 bits. Raises ValueError where the file's format does not say it."""
+    if image.mode == "F":
+        raise ValueError("floating-point pixels have no agreed range; save the image with 8 or 16 bits a channel")
+    # What Pillow opens as 32 bits with a sign has them, but for PNM, whose levels it scales to 16 bits.
+    if image.mode == "I" and image.format != "PPM":
+        low, high = image.getextrema()
+        raise ValueError(
+            f"grey levels {low} to {high}: integers of 32 bits or with a sign have no agreed range; save the image "
+            "with 8 or 16 bits a channel, unsigned"
+        )
+    if not image.mode.startswith("I"):
+        return None
+    bits = image.tag_v2.get(BITS_PER_SAMPLE, (16,))[0] if image.format == "TIFF" else 16
+    return 2**bits - 1

@@ -6,13 +6,14 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL.Image import Image
 
+from prunetransfer.config.words import abridged
 from prunetransfer.datasets import kinds
 from prunetransfer.datasets.downloads import DOWNLOADS, folder_of, origin
 from prunetransfer.datasets.views import view
@@ -25,12 +26,14 @@ class Samples:
     """One split of a dataset.
 
     images: PIL images of any mode and size, decoded when they are asked for, with their `filename` where it is known;
-    labels: int64 [n], indices into `classes`. Raises ValueError if a label names no class.
+    labels: int64 [n], indices into `classes`; passed_over: what is there and does not count, reason → names. Raises
+    ValueError if a label names no class.
     """
 
     images: Sequence[Image]
     labels: np.ndarray
     classes: list[str]
+    passed_over: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if len(self.images) != len(self.labels):
@@ -40,6 +43,10 @@ class Samples:
             raise ValueError(
                 f"label {strays[0]} is out of range: {len(self.classes)} classes allow 0 to {len(self.classes) - 1}"
             )
+
+    def told(self) -> list[str]:
+        """What was passed over, a line a reason, with the first names."""
+        return [f"passed over {len(names)} {why}: {abridged(names)}" for why, names in self.passed_over.items()]
 
 
 def load_samples(
@@ -60,7 +67,8 @@ def load_samples(
     settings = dict(settings)
     selections = settings.pop("selections", [])
     # By name, so that the code digest of one kind does not cover the others.
-    load = importlib.import_module(f"{kinds.__name__}.{kind}").load
+    module = importlib.import_module(f"{kinds.__name__}.{kind}")
+    load = module.load
     source = origin({"kind": kind, **settings})
     places = {"data_root": Path(data_root), "folder": folder_of(source, downloads) if source else None}
     takes = inspect.signature(load).parameters
@@ -73,16 +81,21 @@ def load_samples(
     samples = load(split, **settings, **given)
     for selection in selections:
         samples = view(samples, split, selection)
-    _refuse_no_task(samples, f"{settings.get('path') or settings.get('name') or kind}, {split} split")
+    what = f"{settings.get('path') or settings.get('name') or kind}, {split} split"
+    _refuse_no_task(samples, what, getattr(module, "TAKEN", ""))
     return samples
 
 
-def _refuse_no_task(samples: Samples, what: str) -> None:
-    if len(samples.classes) < 2:
-        raise ValueError(f"{what}: a task needs at least two classes, got {', '.join(samples.classes) or 'none'}")
+def _refuse_no_task(samples: Samples, what: str, taken: str) -> None:
+    """taken: what the kind takes, in words."""
     empty = np.flatnonzero(np.bincount(samples.labels, minlength=len(samples.classes)) == 0)
-    if len(empty):
-        raise ValueError(f"{what}: no images for class {', '.join(samples.classes[label] for label in empty)}")
+    if len(samples.classes) < 2:
+        wrong = f"a task needs at least two classes, got {', '.join(samples.classes) or 'none'}"
+    elif len(empty):
+        wrong = f"no images for class {abridged([samples.classes[label] for label in empty])}"
+    else:
+        return
+    raise ValueError("; ".join(filter(None, [f"{what}: {wrong}", *samples.told(), taken])))
 
 
 def held_out(labels: np.ndarray, share: float, seed: int) -> np.ndarray:

@@ -3,15 +3,42 @@
 from __future__ import annotations
 
 import os
+import unicodedata
+from collections import defaultdict
 from pathlib import Path
 
 import numpy as np
 
-from prunetransfer.datasets.files import ImageFiles
+from prunetransfer.datasets.files import ImageFiles, printable
 from prunetransfer.datasets.samples import Samples, held_out
 
-EXTENSIONS = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+EXTENSIONS = (
+    *(
+        ".avif",
+        ".bmp",
+        ".gif",
+        ".jfif",
+        ".jp2",
+        ".jpe",
+        ".jpeg",
+        ".jpg",
+        ".pbm",
+        ".pgm",
+        ".png",
+        ".pnm",
+        ".ppm",
+        ".tga",
+    ),
+    *(".tif", ".tiff", ".webp"),
+)
+LEFT_BY_SYSTEMS = ("__MACOSX", "@eaDir")
 TEST_SHARE = 0.2
+TAKEN = (
+    "taken are images in train/<class>/ and test/<class>/ (or val/<class>/), or in <class>/; `path` may lead further "
+    "down, and `train` and `test` name the folders of the splits"
+)
+
+PassedOver = defaultdict[str, list[Path]]  # why → the files and folders
 
 
 def load(
@@ -20,50 +47,96 @@ def load(
     """Images at `path`/{train,test}/<class>/* (`val` stands for a missing `test`), or at `path`/<class>/*.
 
     train, test: the folders of the splits, where they have other names. In the second layout a draw of 20% of each
-    class, which `seed` decides, is the test split. Classes are those of either split; they and the files come in order
-    of name; what is hidden or has no usual image extension is passed over.
-    Raises ValueError if there is no such folder, or one split without the other.
+    class, which `seed` decides, is the test split. Classes are those of either split, alike if composed and decomposed
+    accents are all that differs; they and the files come in order of name. `Samples.passed_over` has the rest of what
+    is there: what is hidden, has no usual image extension or lies elsewhere. A link that leads nowhere is an image that
+    cannot be read.
+    Raises ValueError if there is no such folder, one split without the other, or a class is a link that leads nowhere.
     """
     root = data_root / path
+    over: PassedOver = defaultdict(list)
     named = {"train": root / (train or "train"), "test": root / (test or "test")}
-    folders = named if train or test else _usual_folders(root)
+    folders = named if train or test else _usual_folders(root, over)
     if folders is None:
-        classes = _folders(root)
-        paths, labels = _scan(root, classes)
+        found = _class_folders(root, over)
+        classes = sorted(found)
+    else:
+        found = _class_folders(folders[split], over)
+        other = _class_folders(folders["train" if split == "test" else "test"], defaultdict(list))
+        classes = sorted(found.keys() | other.keys())
+    files = [_images(found[name], over) if name in found else [] for name in classes]
+    paths = [path for of_class in files for path in of_class]
+    labels = np.repeat(np.arange(len(classes), dtype=np.int64), [len(of_class) for of_class in files])
+    if folders is None:
         chosen = np.flatnonzero(held_out(labels, TEST_SHARE, seed) == (split == "test"))
-        return Samples(ImageFiles([paths[k] for k in chosen]), labels[chosen], classes)
-    classes = sorted({name for folder in folders.values() for name in _folders(folder)})
-    paths, labels = _scan(folders[split], classes)
-    return Samples(ImageFiles(paths), labels, classes)
+        paths, labels = [paths[k] for k in chosen], labels[chosen]
+    names = {why: [printable(os.path.relpath(path, root)) for path in places] for why, places in over.items() if places}
+    return Samples(ImageFiles(paths), labels, classes, names)
 
 
-def _usual_folders(root: Path) -> dict[str, Path] | None:
+def _usual_folders(root: Path, over: PassedOver) -> dict[str, Path] | None:
     """The folder of each split; None where there are only classes."""
     # A folder named train that holds images and no folders is a class: a photograph may well show a train.
-    found = [name for name in ("train", "test", "val") if (root / name).is_dir() and _folders(root / name)]
+    there = [name for name in ("train", "test", "val") if (root / name).is_dir()]
+    found = [name for name in there if _class_folders(root / name, defaultdict(list))]
     if not found:
         return None
     if len(found) == 1 or found[0] != "train":
-        there = " and ".join(f"{name}/" for name in found)
-        raise ValueError(f"{root}: found only {there}; expected train/ and test/ (or val/), or one folder a class")
+        flat = [f"; {name}/ holds no folder a class" for name in there if name not in found]
+        found_only = " and ".join(f"{name}/" for name in found)
+        expected = "expected train/ and test/ (or val/), or one folder a class"
+        raise ValueError(f"{root}: found only {found_only}; {expected}{''.join(flat)}; {TAKEN}")
+    for entry in _entries(root, over):
+        if entry.name not in found[:2]:
+            over["in neither split"] += _files_in(entry)
     return {"train": root / "train", "test": root / found[1]}
 
 
-def _folders(root: Path) -> list[str]:
-    if not root.is_dir():
-        raise ValueError(f"{root}: no such folder")
-    return sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
+def _class_folders(folder: Path, over: PassedOver) -> dict[str, Path]:
+    """The folders of the classes, by their names, in which accents are composed."""
+    classes: dict[str, Path] = {}
+    for entry in _entries(folder, over):
+        path = folder / entry.name
+        name = unicodedata.normalize("NFC", printable(entry.name))
+        if entry.is_dir():
+            if name in classes:
+                raise ValueError(f"{folder}: class {name} is there twice, with composed and with decomposed accents")
+            classes[name] = path
+        elif not entry.is_file() and not _is_image(entry):
+            raise ValueError(f"{path}: a link that leads nowhere, where there should be the folder of a class")
+        else:
+            over["beside the folders of the classes"].append(path)
+    return classes
 
 
-def _scan(root: Path, classes: list[str]) -> tuple[list[Path], np.ndarray]:
-    """The image files of these classes, class by class, and their labels."""
-    files = [_image_files(root / name) for name in classes]
-    labels = np.repeat(np.arange(len(classes), dtype=np.int64), [len(found) for found in files])
-    return [path for found in files for path in found], labels
+def _images(folder: Path, over: PassedOver) -> list[Path]:
+    images = []
+    for entry in _entries(folder, over):
+        if entry.is_dir():
+            over["deeper than the folder of a class"] += _files_in(entry)
+        elif _is_image(entry):
+            images.append(folder / entry.name)
+        else:
+            over["without an image's extension"].append(folder / entry.name)
+    return images
 
 
-def _image_files(folder: Path) -> list[Path]:
+def _entries(folder: Path, over: PassedOver) -> list[os.DirEntry]:
+    """What is in a folder, in order of name, but for what is hidden."""
     if not folder.is_dir():
-        return []
-    names = [entry.name for entry in os.scandir(folder) if entry.is_file() and not entry.name.startswith(".")]
-    return [folder / name for name in sorted(names) if name.lower().endswith(EXTENSIONS)]
+        raise ValueError(f"{folder}: no such folder")
+    entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+    hidden = [entry for entry in entries if entry.name.startswith(".") or entry.name in LEFT_BY_SYSTEMS]
+    over["hidden"] += [folder / entry.name for entry in hidden]
+    return [entry for entry in entries if entry not in hidden]
+
+
+def _files_in(entry: os.DirEntry) -> list[Path]:
+    """The file, or every file in the folder, however deep."""
+    if not entry.is_dir():
+        return [Path(entry.path)]
+    return sorted(Path(place, name) for place, _, names in os.walk(entry.path) for name in names)
+
+
+def _is_image(entry: os.DirEntry) -> bool:
+    return entry.name.lower().endswith(EXTENSIONS)

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from PIL.Image import Image
 
 from prunetransfer.datasets.files import decode
+from prunetransfer.datasets.labels import Labels, numbered, of_column
 from prunetransfer.datasets.samples import Samples
 
 
@@ -27,22 +27,21 @@ def load(
 ) -> Samples:
     """The rows of the hub's split `train` or `test` in `folder`; nothing is downloaded.
 
-    subset, revision: which of the dataset's configurations and versions. Column `image` holds images, `label` numbers
-    that the dataset names.
+    subset, revision: which of the dataset's configurations and versions. Column `image` holds images, `label` classes,
+    whole numbers or text; a class is the same in both splits if it has the same name.
     Raises ValueError if `datasets` is not installed or there is no such split or column.
     """
     splits = _package().load_from_disk(str(folder))
-    wanted = {"train": train, "test": test}[split]
-    if wanted not in splits:
-        raise ValueError(f"{name}: no split {wanted!r}; it has {', '.join(splits)}")
-    rows = splits[wanted]
+    wanted = {"train": train, "test": test}
+    if missing := [part for part in wanted.values() if part not in splits]:
+        raise ValueError(f"{name}: no split {missing[0]!r}; it has {', '.join(splits)}")
     for column in (image, label):
-        if column not in rows.features:
-            raise ValueError(f"{name}: no column {column!r}; it has {', '.join(rows.features)}")
-    if not hasattr(rows.features[label], "names"):
-        raise ValueError(f"{name}: column {label!r} holds {rows.features[label]}, not the labels of named classes")
-    images = HubImages(name, rows.cast_column(image, _package().Image(decode=False)), image)
-    return Samples(images, np.asarray(rows[label], dtype=np.int64), list(rows.features[label].names))
+        for part in wanted.values():
+            if column not in splits[part].features:
+                raise ValueError(f"{name}: no column {column!r}; it has {', '.join(splits[part].features)}")
+    numbers, classes = numbered([_labels(name, part, splits[part], label) for part in wanted.values()])
+    rows = splits[wanted[split]].cast_column(image, _package().Image(decode=False))
+    return Samples(HubImages(name, rows, image), dict(zip(wanted, numbers, strict=True))[split], classes)
 
 
 def download(folder: Path, name: str, subset: str | None = None, revision: str | None = None) -> None:
@@ -52,6 +51,14 @@ def download(folder: Path, name: str, subset: str | None = None, revision: str |
     except Exception as error:  # what the hub, the network and the reader raise has no common class
         raise ValueError(f"{name}: the hub's dataset could not be fetched ({error})") from None
     splits.save_to_disk(str(folder))
+
+
+def _labels(name: str, split: str, rows: Any, column: str) -> Labels:
+    feature = rows.features[column]
+    if not isinstance(feature, _package().ClassLabel | _package().Value):
+        raise ValueError(f"{name}: column {column!r} holds {feature}, not the labels of named classes")
+    values = rows.select_columns(column).with_format("arrow")[:][column]
+    return of_column(f"{name}, split {split}: column {column!r}", values, getattr(feature, "names", None))
 
 
 class HubImages(Sequence):

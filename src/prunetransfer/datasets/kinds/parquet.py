@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,6 +13,7 @@ import pyarrow.parquet as pq
 from PIL.Image import Image
 
 from prunetransfer.datasets.files import decode
+from prunetransfer.datasets.labels import Labels, numbered, of_column
 from prunetransfer.datasets.samples import Samples, held_out
 from prunetransfer.datasets.views import Chosen
 
@@ -33,20 +33,16 @@ def load(
     """The rows of the files that `train` or `test` names, by paths or patterns; no `test`: `train` holds both.
 
     Column `image` holds encoded files, as bytes or as {bytes, path}; column `label` text, or numbers, which the
-    `huggingface` entry of the schema names where it is there. Without `test` a draw of 20% of each class, which `seed`
-    decides, is the test split. Images are read a row group at a time.
+    `huggingface` entry of each file's schema names where it is there (`labels.numbered`). Without `test` a draw of 20%
+    of each class, which `seed` decides, is the test split. Images are read a row group at a time.
     Raises ValueError if there are no such files, or a file or a column is not of this form.
     """
     named = {"train": train} if test is None else {"train": train, "test": test}
     files = {key: _files(data_root, names) for key, names in named.items()}
-    columns = {key: _column(found, label) for key, found in files.items()}
-    classes = _names(files["train"][0], label) or _distinct(columns.values())
-    values = columns.get(split, columns["train"])
-    images = EncodedImages(files.get(split, files["train"]), image)
-    if values.dtype.kind not in "iu":
-        numbers = {name: number for number, name in enumerate(classes)}
-        values = np.array([numbers[name] for name in values])
-    labels = values.astype(np.int64)
+    of_files, classes = numbered([_labels(file, label) for found in files.values() for file in found])
+    own = "test" if split == "test" and test is not None else "train"
+    images = EncodedImages(files[own], image)
+    labels = np.concatenate(of_files[: len(files["train"])] if own == "train" else of_files[len(files["train"]) :])
     if test is None:
         chosen = np.flatnonzero(held_out(labels, TEST_SHARE, seed) == (split == "test"))
         images, labels = Chosen(images, chosen), labels[chosen]
@@ -103,26 +99,19 @@ def _opened(file: Path, column: str) -> pq.ParquetFile:
         opened = pq.ParquetFile(file)
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"{file}: not a readable Parquet file ({error})") from None
-    if column not in opened.schema_arrow.names:
-        raise ValueError(f"{file}: no column {column!r}; it has {', '.join(opened.schema_arrow.names)}")
+    columns = opened.schema_arrow.names
+    if columns.count(column) != 1:
+        count = "two columns" if column in columns else "no column"
+        raise ValueError(f"{file}: {count} {column!r}; it has {', '.join(columns)}")
     return opened
 
 
-def _column(files: Sequence[Path], label: str) -> np.ndarray:
-    values = pa.chunked_array(
-        [chunk for file in files for chunk in _opened(file, label).read(columns=[label])[label].chunks]
-    )
-    if values.null_count or not (pa.types.is_integer(values.type) or values.type in (pa.string(), pa.large_string())):
-        raise ValueError(f"{files[0]}: column {label!r} must hold whole numbers or text alone, not {values.type}")
-    return values.to_numpy()
-
-
-def _names(file: Path, label: str) -> list[str] | None:
-    """The class names in the `huggingface` entry of the schema's metadata."""
-    metadata: dict[str, Any] = json.loads((_opened(file, label).schema_arrow.metadata or {}).get(b"huggingface", b"{}"))
-    return metadata.get("info", {}).get("features", {}).get(label, {}).get("names")
-
-
-def _distinct(columns) -> list[str]:
-    every = np.concatenate(list(columns))
-    return [str(k) for k in range(every.max() + 1)] if every.dtype.kind in "iu" else sorted(set(every))
+def _labels(file: Path, column: str) -> Labels:
+    """The labels of a file, named by the `huggingface` entry of the schema's metadata where there is one."""
+    opened = _opened(file, column)
+    metadata = (opened.schema_arrow.metadata or {}).get(b"huggingface", b"{}")
+    try:
+        names = json.loads(metadata).get("info", {}).get("features", {}).get(column, {}).get("names")
+    except (ValueError, AttributeError):
+        raise ValueError(f"{file}: in its metadata, the entry huggingface names no features") from None
+    return of_column(f"{file}: column {column!r}", opened.read(columns=[column])[column], names)
