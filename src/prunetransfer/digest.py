@@ -1,4 +1,4 @@
-"""What a stage's code is: a digest of its script and of all it imports from this package; and the git revision.
+"""What a file holds and what a stage's code is: a digest of its script and of all it imports; and the git revision.
 
 Comments, docstrings, formatting and file times do not count; editing what runs does.
 """
@@ -24,6 +24,12 @@ def code_digest(script: Path, *modules: str, score: str | None = None) -> str:
     # In order of what they hold: where script and package lie does not count.
     parts = sorted(f"{file.name}\0{_normalised(file, score)}\0" for file in files)
     return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file, 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def git_revision(folder: Path) -> str | None:

@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import pytest
 from unit.configs import DIGEST, changed, problems
 
-from prunetransfer.config import keywords, validate_config
+from prunetransfer.config import validate_config
+from prunetransfer.weights import packages
 
 SOURCE = "backbones.net.weights.source"
 SHA256 = "backbones.net.weights.sha256"
-NEEDED = "must be 64 hexadecimal digits in lower case, which shipped weights need"
+RENAME = "backbones.net.weights.rename"
+NEEDED = "must be 64 hexadecimal digits in lower case, which a package's file needs"
+CARGO = b"weights"
+FOUND = hashlib.sha256(CARGO).hexdigest()
 
 
 @pytest.fixture
 def shipped(monkeypatch, tmp_path) -> None:
     """A package that ships small.safetensors and the card that stands beside it."""
     (tmp_path / "data").mkdir()
-    (tmp_path / "data/small.safetensors").touch()
+    (tmp_path / "data/small.safetensors").write_bytes(CARGO)
     (tmp_path / "data/small.json").touch()
-    monkeypatch.setattr(keywords.importlib.resources, "files", lambda package: tmp_path)
+    monkeypatch.setattr(packages.importlib.resources, "files", lambda package: tmp_path)
+
+
+@pytest.fixture
+def installed(monkeypatch, tmp_path) -> None:
+    """Another package, in whose folder lies a checkpoint; its code must not run."""
+    (tmp_path / "site/some_nets/models").mkdir(parents=True)
+    (tmp_path / "site/some_nets/__init__.py").write_text("raise RuntimeError('imported')")
+    (tmp_path / "site/some_nets/models/net.pth").write_bytes(CARGO)
+    (tmp_path / "site/secret.pth").touch()
+    monkeypatch.syspath_prepend(tmp_path / "site")
 
 
 @pytest.mark.parametrize(
     "weights",
     [
+        {"source": "package:some_nets/models/net.pth", "sha256": DIGEST, "rename": [{r"^(a)\.": r"\1_"}, {"b": ""}]},
         {"source": "package:small.safetensors", "sha256": DIGEST},
         {"source": "https://example.org/net.pt", "sha256": DIGEST},
         {"source": "https://example.org/net.pt"},
@@ -36,7 +53,7 @@ def shipped(monkeypatch, tmp_path) -> None:
         {"source": "net.pt", "sha256": None},
     ],
 )
-def test_weights_may_be_shipped_fetched_or_a_file(weights, shipped, schema, root):
+def test_weights_may_be_shipped_fetched_or_a_file(weights, shipped, installed, schema, root):
     config = changed("backbones/net/weights", weights)
     assert validate_config(config, schema, root)["backbones"]["net"]["weights"]["source"] == weights["source"]
 
@@ -51,11 +68,40 @@ def test_weights_may_be_shipped_fetched_or_a_file(weights, shipped, schema, root
         ),
         (
             {"source": "package:../data/small.safetensors", "sha256": DIGEST},
-            f"{SOURCE} = 'package:../data/small.safetensors': no such file; defined are package:small.safetensors. "
-            "Did you mean 'package:small.safetensors'?",
+            f"{SOURCE} = 'package:../data/small.safetensors': '..' is no package's name as Python imports it; "
+            "write package:MODULE/path/to/FILE",
         ),
-        ({"source": "package:small.safetensors"}, f"{SHA256}: missing; {NEEDED}"),
-        ({"source": "package:small.safetensors", "sha256": None}, f"{SHA256} = null: {NEEDED}"),
+        ({"source": "package:small.safetensors"}, f"{SHA256} = null: {NEEDED}; it is {FOUND}"),
+        ({"source": "package:small.safetensors", "sha256": None}, f"{SHA256} = null: {NEEDED}; it is {FOUND}"),
+        ({"source": "package:some_nets/models/net.pth"}, f"{SHA256} = null: {NEEDED}; it is {FOUND}"),
+        (
+            {"source": "package:other_nets/net.pth", "sha256": DIGEST},
+            f"{SOURCE} = 'package:other_nets/net.pth': no package 'other_nets' is installed; "
+            "try pip install other-nets",
+        ),
+        (
+            {"source": "package:some_nets/net.pth", "sha256": DIGEST},
+            f"{SOURCE} = 'package:some_nets/net.pth': there is no file 'net.pth' in {{site}}/some_nets",
+        ),
+        (
+            {"source": "package:some_nets/../secret.pth", "sha256": DIGEST},
+            f"{SOURCE} = 'package:some_nets/../secret.pth': there is no file '../secret.pth' in {{site}}/some_nets",
+        ),
+        (
+            {"source": "package:some-nets/models/net.pth", "sha256": DIGEST},
+            f"{SOURCE} = 'package:some-nets/models/net.pth': 'some-nets' is no package's name as Python imports it; "
+            "write package:MODULE/path/to/FILE",
+        ),
+        (
+            {"source": "timm", "rename": [{"(a": "b"}]},
+            f"{RENAME}[0] = {{'(a': 'b'}}: no regular expression with its replacement: "
+            "missing ), unterminated subpattern at position 0",
+        ),
+        (
+            {"source": "timm", "rename": [{"a": "b", "c": "d"}]},
+            f"{RENAME}[0] = {{'a': 'b', 'c': 'd'}}: must be one regular expression and its replacement, "
+            r"as in {^layers\.: blocks.}",
+        ),
         (
             {"source": "torchvision:resnet50"},
             f"{SOURCE} = 'torchvision:resnet50': names no weights; write them as in "
@@ -73,8 +119,9 @@ def test_weights_may_be_shipped_fetched_or_a_file(weights, shipped, schema, root
         ({"source": ""}, f"{SOURCE} = '': must be text that is not empty"),
     ],
 )
-def test_wrong_weights_are_explained(weights, line, shipped, schema, root):
-    assert problems(changed("backbones/net/weights", weights), schema, root) == [line.format(root=root)]
+def test_wrong_weights_are_explained(weights, line, shipped, installed, schema, root, tmp_path):
+    expected = line.replace("{root}", str(root)).replace("{site}", str(tmp_path / "site"))
+    assert problems(changed("backbones/net/weights", weights), schema, root) == [expected]
 
 
 def test_a_missing_checkpoint_is_named_in_full(schema, root):
@@ -83,7 +130,7 @@ def test_a_missing_checkpoint_is_named_in_full(schema, root):
 
 
 def test_a_package_that_ships_nothing_says_so(monkeypatch, tmp_path, schema, root):
-    monkeypatch.setattr(keywords.importlib.resources, "files", lambda package: tmp_path)
+    monkeypatch.setattr(packages.importlib.resources, "files", lambda package: tmp_path)
     weights = {"source": "package:small.safetensors", "sha256": DIGEST}
     (line,) = problems(changed("backbones/net/weights", weights), schema, root)
     assert line == f"{SOURCE} = 'package:small.safetensors': no such file; none is defined"

@@ -17,7 +17,7 @@ from unit.networks import ConvNet, backbone_of, state_of
 from prunetransfer.artifacts import ArtifactError
 from prunetransfer.backbones import build_network
 from prunetransfer.weights import sources
-from prunetransfer.weights.checkpoints import as_timm_reads, convert, read_checkpoint
+from prunetransfer.weights.checkpoints import as_timm_reads, convert, read_checkpoint, renamed
 from prunetransfer.weights.sources import fetch
 
 RESNET = {"layers": [1, 1, 1, 1], "channels": [4, 4, 4, 8]}
@@ -51,6 +51,17 @@ def test_fetch_takes_a_path_as_it_is(tmp_path):
 def test_fetch_finds_what_the_package_ships(repository, tmp_path):
     found = fetch("package:resnet.safetensors", "resnet18", tmp_path)
     assert found.samefile(repository / "src/prunetransfer/data/resnet.safetensors")
+
+
+def test_fetch_finds_what_another_package_ships_and_runs_none_of_its_code(tmp_path, monkeypatch):
+    (tmp_path / "site/some_nets/models").mkdir(parents=True)
+    (tmp_path / "site/some_nets/__init__.py").write_text("raise RuntimeError('imported')")
+    (tmp_path / "site/some_nets/models/net.pth").touch()
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    found = fetch("package:some_nets/models/net.pth", "net", tmp_path)
+    assert found.samefile(tmp_path / "site/some_nets/models/net.pth")
+    with pytest.raises(ArtifactError, match=r"^package:other_nets/net\.pth: .* pip install other-nets$"):
+        fetch("package:other_nets/net.pth", "net", tmp_path)
 
 
 @pytest.mark.parametrize("source", ["package:missing.safetensors", "no/such/net.pt"])
@@ -192,6 +203,32 @@ def test_what_differs_is_listed(state):
         "checkpoint and architecture differ: missing: conv1.weight; unexpected: stem.weight; "
         "of another shape: fc.weight [5, 7], not [5, 6]"
     )
+
+
+def test_keys_are_renamed_one_rule_after_the_other(state, tmp_path):
+    def foreign(key: str) -> str:
+        return key.replace("conv1", "stem").replace("bn1", "stem_norm").replace("fc", "proj")
+
+    torch.save({f"net.{foreign(key)}": tensor for key, tensor in state.items()}, tmp_path / "net.pt")
+    rules = [{r"^proj\.(\w+)": r"fc.\1"}, {"^stem": "conv1"}, {"conv1_norm": "bn1"}]
+    converted = convert(read_checkpoint(tmp_path / "net.pt", prefix="net.", rename=rules), ConvNet())
+    assert converted.keys() == state.keys()
+    assert all(torch.equal(torch.from_numpy(converted[key]), tensor) for key, tensor in state.items())
+
+
+def test_a_rule_that_changes_nothing_and_two_keys_of_one_name_are_refused():
+    state = {"a.weight": torch.ones(1), "b.weight": torch.ones(2)}
+    with pytest.raises(ArtifactError, match=r"rename: '\^c' changes none of the names d\.weight, b\.weight"):
+        renamed(state, [{"^a": "d"}, {"^c": "e"}])
+    with pytest.raises(ArtifactError, match=r"rename: a\.weight and b\.weight both become layer\.weight"):
+        renamed(state, [{r"^[ab]\.": "layer."}])
+
+
+def test_a_renamed_key_without_its_place_is_unexpected(state):
+    with pytest.raises(
+        ArtifactError, match=r"missing: conv1\.weight, conv1\.bias; unexpected: stem\.weight, stem\.bias$"
+    ):
+        convert(renamed(state, [{"^conv1": "stem"}]), ConvNet())
 
 
 def test_ignored_keys_are_left_out(state):

@@ -6,9 +6,9 @@ import torch
 
 from prunetransfer.artifacts import check, provenance, write_tensors
 from prunetransfer.backbones import build_network
+from prunetransfer.digest import file_digest
 from prunetransfer.stage import stage
 from prunetransfer.weights.checkpoints import as_timm_reads, convert, read_checkpoint
-from prunetransfer.weights.download import digest
 from prunetransfer.weights.sources import fetch
 
 with stage(snakemake):
@@ -24,9 +24,9 @@ with stage(snakemake):
             check(snakemake.input[0])
         source = snakemake.input[0] if snakemake.input else weights["source"]
         checkpoint = fetch(source, architecture, Path("resources/downloads"), weights["sha256"])
-        state = read_checkpoint(checkpoint, weights["entry"], weights["prefix"])
+        state = read_checkpoint(checkpoint, weights["entry"], weights["prefix"], weights["rename"])
         if source == "timm":
             state = as_timm_reads(state, architecture, options)
         tensors = convert(state, network, weights["ignore"], weights["missing"])
-        made["checkpoint_sha256"] = digest(checkpoint)
+        made["checkpoint_sha256"] = file_digest(checkpoint)
     write_tensors(snakemake.output[0], tensors, made)

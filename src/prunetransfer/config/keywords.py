@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import math
 import os.path
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -15,7 +15,9 @@ from typing import Any
 from jsonschema import Draft202012Validator, ValidationError, validators
 
 from prunetransfer.config.words import allowed, nearest, no_such
+from prunetransfer.digest import file_digest
 from prunetransfer.scores import SCORES
+from prunetransfer.weights.packages import PREFIX, package_file, shipped
 
 Errors = Iterator[ValidationError]
 
@@ -159,12 +161,14 @@ def links(study: Study, validator, rule: bool, value: dict, node: dict) -> Error
 
 @keyword(str)
 def checkpoint(study: Study, validator, rule: bool, value: str, node: dict) -> Errors:
-    if value.startswith("package:"):
-        data = importlib.resources.files("prunetransfer") / "data"
-        files = [f"package:{file.name}" for file in data.iterdir()] if data.is_dir() else []
-        shipped = sorted(name for name in files if name.endswith(".safetensors"))
-        if value not in shipped:
-            yield ValidationError(no_such("file", value, shipped))
+    if value.startswith(PREFIX):
+        if "/" not in value and value not in shipped():
+            yield ValidationError(no_such("file", value, shipped()))
+        elif "/" in value:
+            try:
+                package_file(value)
+            except (ValueError, FileNotFoundError) as error:
+                yield ValidationError(str(error))
     elif "://" in value:
         if not value.startswith("https://"):
             yield ValidationError("of addresses, only https:// is fetched")
@@ -175,6 +179,26 @@ def checkpoint(study: Study, validator, rule: bool, value: str, node: dict) -> E
         place = os.path.abspath(study.root / value)
         if not os.path.isfile(place):
             yield ValidationError(f"there is no file {place!r}{nearest(value, MADE)}")
+
+
+@keyword(dict)
+def pinned(study: Study, validator, rule: bool, value: dict, node: dict) -> Errors:
+    source = value.get("source")
+    if isinstance(source, str) and source.startswith(PREFIX) and value.get("sha256") is None:
+        message = f"must be {allowed(node['properties']['sha256'])}, which a package's file needs"
+        with suppress(ValueError, FileNotFoundError):
+            message += f"; it is {file_digest(package_file(source))}"
+        yield ValidationError(message, path=["sha256"], instance=None)
+
+
+@keyword(dict)
+def substitution(study: Study, validator, rule: bool, value: dict, node: dict) -> Errors:
+    for pattern, replacement in value.items():
+        if isinstance(replacement, str):
+            try:
+                re.sub(pattern, replacement, "")
+            except (re.error, IndexError) as error:  # of the pattern; of the groups that its replacement names
+                yield ValidationError(f"no regular expression with its replacement: {error}")
 
 
 @keyword(int)

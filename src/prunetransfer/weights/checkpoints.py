@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from argparse import Namespace
 from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatch
@@ -19,11 +20,14 @@ from prunetransfer.artifacts import ArtifactError
 LISTED = 8
 
 
-def read_checkpoint(path: Path, entry: str | None = None, prefix: str = "") -> dict[str, Tensor]:
+def read_checkpoint(
+    path: Path, entry: str | None = None, prefix: str = "", rename: Sequence[Mapping[str, str]] = ()
+) -> dict[str, Tensor]:
     """The state dict of a `.safetensors` file or of anything `torch.load(weights_only=True)` reads; no code in it runs.
 
     entry: the key that holds it, in a file that holds more. prefix: only the tensors whose name starts with it are
-    kept, without it. Raises ArtifactError, saying what is there, if that leaves no tensor or anything but tensors.
+    kept, without it. rename: what `renamed` then does to the names. Raises ArtifactError, saying what is there, if that
+    leaves no tensor or anything but tensors.
     """
     try:
         if path.suffix == ".safetensors":
@@ -48,7 +52,26 @@ def read_checkpoint(path: Path, entry: str | None = None, prefix: str = "") -> d
         nested = [key for key in others if isinstance(state[key], Mapping)]
         hint = f"; entry may name {_listed(nested)}" if nested else ""
         raise ArtifactError(f"{path}: holds more than a state dict of tensors: {_listed(others)}{hint}")
-    return state
+    return renamed(state, rename)
+
+
+def renamed(state: Mapping[str, Tensor], rules: Sequence[Mapping[str, str]]) -> dict[str, Tensor]:
+    """The tensors under other names. rules: each one regular expression → its replacement, as `re.sub` takes them.
+
+    A rule applies to every name, in whatever the rules before have made of it. Raises ArtifactError for a rule that
+    changes no name and for two tensors that end under one.
+    """
+    names = list(state)
+    for pattern, replacement in (rule for entry in rules for rule in entry.items()):
+        before, names = names, [re.sub(pattern, replacement, name) for name in names]
+        if names == before:
+            raise ArtifactError(f"rename: {pattern!r} changes none of the names {_listed(names)}")
+    origins: dict[str, str] = {}
+    for name, origin in zip(names, state, strict=True):
+        if name in origins:
+            raise ArtifactError(f"rename: {origins[name]} and {origin} both become {name}")
+        origins[name] = origin
+    return dict(zip(names, state.values(), strict=True))
 
 
 def as_timm_reads(state: dict[str, Tensor], architecture: str, options: Mapping[str, Any]) -> dict[str, Tensor]:

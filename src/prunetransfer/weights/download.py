@@ -15,6 +15,7 @@ from filelock import FileLock
 
 from prunetransfer import __version__
 from prunetransfer.artifacts import ArtifactError
+from prunetransfer.digest import file_digest
 
 ATTEMPTS = 6
 TIMEOUT = 60
@@ -34,22 +35,16 @@ def download(url: str, folder: Path, sha256: str | None, wait: float = 1.0) -> P
     folder.mkdir(parents=True, exist_ok=True)
     with FileLock(folder / f".{name}.lock"):
         for whole in (path, partial):
-            if whole.exists() and sha256 and digest(whole).startswith(sha256):
+            if whole.exists() and sha256 and file_digest(whole).startswith(sha256):
                 return whole.replace(path)
         _fetch(url, partial, wait)
-        found = digest(partial)
+        found = file_digest(partial)
         if sha256 is None:
             raise ArtifactError(f"{url}: the file's SHA-256 is {found}; put it into the config if you trust it")
         if not found.startswith(sha256):
             partial.unlink()
             raise ArtifactError(f"{url}: the file's SHA-256 is {found}, expected is {sha256}")
         return partial.replace(path)
-
-
-def digest(path: Path) -> str:
-    """SHA-256 of a file, 64 hexadecimal digits."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _fetch(url: str, partial: Path, wait: float) -> None:

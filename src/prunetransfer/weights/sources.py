@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import re
 from pathlib import Path
 
 from prunetransfer.artifacts import ArtifactError
-from prunetransfer.weights.download import digest, download
+from prunetransfer.digest import file_digest
+from prunetransfer.weights.download import download
+from prunetransfer.weights.packages import PREFIX, package_file
 
 
 def fetch(source: str, architecture: str, downloads: Path, sha256: str | None = None) -> Path:
     """The local file of a checkpoint, its digest verified where one is known.
 
-    source: `package:NAME` (shipped with this package), `https://…`, `timm` (what timm publishes for `architecture`),
-    `torchvision:ENUM` (a member of one of torchvision's weights enums), or a path. `downloads` keeps what comes from
-    `https://` and torchvision, Hugging Face's own cache what comes from timm.
+    source: `package:FILE` (shipped with this package) or `package:MODULE/FILE` (with an installed one), `https://…`,
+    `timm` (what timm publishes for `architecture`), `torchvision:ENUM` (a member of one of torchvision's weights
+    enums), or a path. `downloads` keeps what comes from `https://` and torchvision, Hugging Face's own cache what
+    comes from timm.
     Raises ArtifactError if there is no such file or its digest is not `sha256`.
     """
     if source.startswith("https://"):
@@ -24,15 +26,22 @@ def fetch(source: str, architecture: str, downloads: Path, sha256: str | None = 
         return _from_torchvision(source, downloads, sha256)
     if source == "timm":
         path = _from_timm(architecture)
-    elif source.startswith("package:"):
-        path = Path(str(importlib.resources.files("prunetransfer") / "data" / source.removeprefix("package:")))
+    elif source.startswith(PREFIX):
+        path = _from_package(source)
     else:
         path = Path(source)
     if not path.is_file():
         raise ArtifactError(f"{source}: there is no file {path}")
-    if sha256 and (found := digest(path)) != sha256:
+    if sha256 and (found := file_digest(path)) != sha256:
         raise ArtifactError(f"{path}: its SHA-256 is {found}, the config expects {sha256}")
     return path
+
+
+def _from_package(source: str) -> Path:
+    try:
+        return package_file(source)
+    except (ValueError, FileNotFoundError) as error:
+        raise ArtifactError(f"{source}: {error}") from None
 
 
 def _from_torchvision(source: str, downloads: Path, sha256: str | None) -> Path:
