@@ -14,7 +14,8 @@ from prunetransfer.datasets.splits import Split, uniform_subset
 from prunetransfer.lockstep import Layer, run, walk
 from prunetransfer.recovery.batchnorm import batchnorms
 
-# A channel whose deviation is below this share of the dense one is dead: what is left of it is not blown up.
+# A channel whose deviation is below this share of the dense one is dead: what is left of it is not blown up. One that is
+# dead in the dense backbone, and not in the pruned one, is damped by no more.
 DEAD = 1e-3
 
 
@@ -68,8 +69,8 @@ def _moments(use: Use, output: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _gain(wanted: Tensor, found: Tensor) -> Tensor:
-    """√(wanted / found), 1 for what is dead."""
-    return torch.where(found > DEAD**2 * wanted, wanted / found, 1).sqrt()
+    """√(wanted / found), DEAD at least, so that nothing becomes infinite; 1 for what is dead."""
+    return torch.where(found > DEAD**2 * wanted, (wanted / found).clamp(min=DEAD**2), 1).sqrt()
 
 
 @torch.no_grad()
