@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from prunetransfer.backbones import Backbone
@@ -34,8 +34,8 @@ def recover(
     Over images and positions a channel has mean μ and deviation σ, in the dense backbone (d) and in the pruned one as
     it is by then (p). Where a batchnorm reads the layer's output, its statistics μ_r and σ_r² (ε included) become
     σ_r'² = σ_r² σ_p²/σ_d² and μ_r' = μ_p − (μ_d − μ_r) σ_r'/σ_r; else the rows of the weight are scaled by σ_d/σ_p and
-    the bias b becomes μ_d − (μ_p − b) σ_d/σ_p. A layer without either cannot shift its channels: its rows are scaled
-    so that the mean square is the dense one. REPAIR (Jordan et al. 2023, arXiv 2211.08403) does this to merged models.
+    the bias b becomes μ_d − (μ_p − b) σ_d/σ_p. A layer without either, or whose bias is computed anew in each pass,
+    cannot shift its channels: its rows are scaled so that the mean square, less the bias, is the dense one. REPAIR (Jordan et al. 2023, arXiv 2211.08403) does this to merged models.
     """
     images = train.images[uniform_subset(train.images, samples, seed)]
     norms = norms_of(backbone, images[:1])
@@ -52,10 +52,11 @@ def recover(
             mean.copy_(mean_p - (mean_d - mean) * (variance + epsilon).sqrt() / old)
             return
         weight, bias = layer.use.weight, layer.use.bias
-        if bias is None:
-            gain = _gain(var_d + mean_d.square(), var_p + mean_p.square())
-        else:
+        if isinstance(bias, nn.Parameter):
             bias.copy_(mean_d - (mean_p - bias) * gain)
+        else:
+            shift = 0 if bias is None else bias
+            gain = _gain(var_d + (mean_d - shift).square(), var_p + (mean_p - shift).square())
         weight.mul_(gain.view(-1, *[1] * (weight.dim() - 1)))
 
     walk(dense, backbone, images, match)
