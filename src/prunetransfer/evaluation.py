@@ -85,9 +85,9 @@ def evaluate_grid(
 
     pruned: mask files, or weight files where the masks were `recovered`. readouts: name in READOUTS → its settings.
     train: the target's train images, where a readout needs them. Returns rows of EVALUATION without what the job's name
-    says, one a sparsity and readout, and those of PREDICTIONS. An image whose output is NaN or infinite counts as wrong;
-    the log tells where the pruned backbone has any. Raises ValueError if the dense backbone has any, naming the layer,
-    or gets no image right: there is nothing to retain. Leaves the backbone as it came.
+    says, one a sparsity and readout, and those of PREDICTIONS. An image whose output is NaN or infinite counts as
+    wrong, and the log names the layer. Raises ValueError if the dense backbone has such images, or gets none right:
+    there is nothing to retain. Leaves the backbone as it came.
     """
     test = _at_hand(test, backbone)
     train = train and _at_hand(train, backbone)

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import copy
+import threading
 from dataclasses import replace
 
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from unit.networks import BACKBONES, backbone_of, head_of, images_of, state_of
+from unit.networks import BACKBONES, SIZE, backbone_of, head_of, images_of, state_of
 
+from prunetransfer import lockstep
 from prunetransfer.backbones import Backbone
 from prunetransfer.lockstep import Layer, walk
 from prunetransfer.recovery import UNLABELLED, batchnorm, compensate, moments, reconstruct
@@ -82,7 +84,8 @@ def outputs_of(dense: Backbone, pruned: Backbone, images: Tensor) -> dict[str, t
         channel, bias = 1 if layer.use.weight.dim() > 2 else -1, layer.use.bias
         own = bias is None or isinstance(bias, nn.Parameter)
         shift = 0 if own else bias
-        both = (x.movedim(channel, -1).flatten(0, -2) - shift for x in (layer.expected, layer.forward()))
+        (part,) = layer.parts
+        both = (x.movedim(channel, -1).flatten(0, -2) - shift for x in (part.expected(), part.forward()))
         found[layer.name] = (*both, own and bias is not None)
 
     walk(dense, pruned, images, note)
@@ -217,7 +220,7 @@ def assert_least_squares(
     checked = []
 
     def look(layer: Layer) -> None:
-        use, start = layer.use, before[layer.name]
+        (part,), use, start = layer.parts, layer.use, before[layer.name]
         weight = use.weight.detach().clone().requires_grad_()
         options = {k: getattr(use, k) for k in ("stride", "dilation", "groups") if hasattr(use, k)}
         with torch.enable_grad():
@@ -229,7 +232,7 @@ def assert_least_squares(
                 written = F.conv2d(use.input, weight, use.bias, padding=padding, **options)
                 patches = F.unfold(use.input, weight.shape[2:], options["dilation"], padding, options["stride"])
                 squares = patches.square().sum((0, 2)).view(use.groups, -1).mean(1)
-            fit = 0.5 * (written - layer.expected).square().sum()
+            fit = 0.5 * (written - part.expected()).square().sum()
             (slope,) = torch.autograd.grad(fit, weight)
         penalty = 1e-3 * squares.repeat_interleave(len(weight) // len(squares))
         slope = slope + penalty.view(-1, *[1] * (weight.dim() - 1)) * (weight - start)
@@ -291,3 +294,24 @@ def test_an_error_in_either_backbone_ends_the_walk():
     dense.network.fc = nn.Linear(3, 5).double()
     with pytest.raises(RuntimeError, match="shapes"):
         walk(dense, pruned, IMAGES.images, lambda layer: None)
+
+
+@pytest.mark.parametrize("name", ["moments", "reconstruct"])
+@pytest.mark.parametrize("kind", ["conv", "vit", "mixed"])
+def test_chunks_of_the_images_change_nothing(name, kind, monkeypatch):
+    expected, *_ = recovered(name, kind)
+    monkeypatch.setattr(lockstep, "CHUNK_PIXELS", 7 * SIZE**2)  # 24 images: three chunks of 7, one of 3
+    seen = []
+    monkeypatch.setattr(lockstep, "run", lambda *args, run=lockstep.run: (seen.append(len(args[1])), run(*args))[1])
+    found, *_ = recovered(name, kind)
+    assert sorted(seen) == [3, 3, 7, 7, 7, 7, 7, 7]
+    torch.testing.assert_close(found.network.state_dict(), expected.network.state_dict())
+
+
+def test_an_error_in_one_pass_ends_all_of_them():
+    pruned, dense, _ = case("mixed")
+    dense.network.grouped.forward = None
+    threads = threading.active_count()
+    with pytest.raises(TypeError, match="not callable"):
+        walk(dense, pruned, IMAGES.images, lambda layer: None)
+    assert threading.active_count() == threads

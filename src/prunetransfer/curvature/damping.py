@@ -44,9 +44,10 @@ def pruned_losses(
     loss: str,
     sparsity: float,
 ) -> dict[float, float]:
-    """λ → mean loss over `images` of the backbone pruned by the block score with that λ's curvature, where it is finite.
+    """λ → mean loss over `images` of the backbone pruned by the block score with that λ's curvature.
 
-    Raises ValueError where none is. The backbone is as before when this returns or fails.
+    A loss that is not finite is left out; raises ValueError where none is left. The backbone is as before when this
+    returns or fails.
     """
     weights = backbone.prunable()
     dense = {name: weight.detach().clone() for name, weight in weights.items()}
