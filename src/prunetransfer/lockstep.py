@@ -61,15 +61,16 @@ def walk(dense: Backbone, pruned: Backbone, images: Tensor, visit: Callable[[Lay
     """
     chunks = images.split(max(1, CHUNK_PIXELS // images[0, ..., 0].numel()))
     passes = [(_Pass(dense, chunk), _Pass(pruned, chunk)) for chunk in chunks]
-    seen = set()
+    seen: set[str] = set()
 
     def visit_next() -> bool:
         layers = [(expected.next_layer(), found.next_layer()) for expected, found in passes]
         if layers[0][1] is None:
             return False
-        (name,) = {layer and layer[0] for pair in layers for layer in pair}  # the order is the network's own
-        seen.add(name)
-        visit(Layer(name, [Part(use, expected, forward) for (_, _, expected), (_, use, forward) in layers]))
+        names = {layer[0] if layer else "its end" for both in layers for layer in both}
+        assert len(names) == 1, f"the dense and the pruned backbone are at different layers: {', '.join(names)}"
+        seen.update(names)
+        visit(Layer(*names, [Part(use, expected, forward) for (_, _, expected), (_, use, forward) in layers]))
         return True
 
     try:
