@@ -117,7 +117,11 @@ def provenance(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def write_tensors(path: str | os.PathLike, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
-    """Write arrays as one safetensors file with `metadata` (anything JSON can hold) and their order inside it."""
+    """Write arrays as one safetensors file with `metadata` (anything JSON can hold) and their order inside it.
+
+    Raises ArtifactError, naming file and array, for a number that is not finite.
+    """
+    _refuse_not_finite(path, tensors)
     arrays, header = _laid_out(tensors, metadata)
     write_sealed(path, lambda partial: save_file(arrays, partial, metadata=header))
 
@@ -160,16 +164,24 @@ def write_stream(
 def read_tensors(path: str | os.PathLike) -> dict[str, np.ndarray]:
     """All arrays that `write_tensors` put into a file, by name, in their order (layers: forward order).
 
-    Raises ArtifactError if the file is missing, damaged or not one of ours.
+    Raises ArtifactError if the file is missing, damaged or not one of ours, or holds a number that is not finite.
     """
     with _opened(path) as file:
-        return {name: file.get_tensor(name) for name in _metadata(file)["order"]}
+        tensors = {name: file.get_tensor(name) for name in _metadata(file)["order"]}
+    _refuse_not_finite(path, tensors)
+    return tensors
 
 
 def read_metadata(path: str | os.PathLike) -> dict[str, Any]:
     """The metadata that `write_tensors` put into a file. Raises ArtifactError as `read_tensors`, data not looked at."""
     with _opened(path, data=False) as file:
         return _metadata(file)
+
+
+def _refuse_not_finite(path: str | os.PathLike, tensors: Mapping[str, np.ndarray]) -> None:
+    for name, array in tensors.items():
+        if wrong := np.size(array) - np.count_nonzero(np.isfinite(array)):
+            raise ArtifactError(f"{path}: {name}: {wrong} of {np.size(array)} numbers are NaN or infinite")
 
 
 def _laid_out(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> tuple[dict, dict]:

@@ -8,15 +8,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from prunetransfer.artifacts import read_metadata
 from prunetransfer.backbones import Backbone, extract_features, load_mask, load_state
 from prunetransfer.datasets.splits import Split
 from prunetransfer.devices import device_name, spare_memory
+from prunetransfer.finite import not_finite
 from prunetransfer.heads import Head
 from prunetransfer.heads.fitting import fit_head
 from prunetransfer.heads.knn import nearest_neighbours
+
+NO_ANSWER = -1  # the class of an image whose output is NaN or infinite
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,10 @@ class Features:
 
 @dataclass(frozen=True)
 class Reading:
-    """outputs [n, classes], the largest being the answer; loss: their mean loss, None where the readout has none."""
+    """outputs [n, classes], the largest being the answer; loss: their mean loss, None where the readout has none.
+
+    A row that holds NaN or infinity is no answer.
+    """
 
     outputs: Tensor
     loss: float | None
@@ -43,12 +50,23 @@ def zero_shot(head: Head, test: Features, train: Features | None) -> Reading:
 
 def linear_probe(head: Head, test: Features, train: Features, **settings: Any) -> Reading:
     """A head fitted anew, on this backbone's features of the target's train images. settings: those of `fit_head`."""
+    if not train.values.isfinite().all():
+        return _unread(head, test)
     return zero_shot(fit_head(train.values, train.labels, len(head.bias), settings), test, train)
 
 
 def knn(head: Head, test: Features, train: Features, neighbours: int) -> Reading:
     """The nearest train images in this backbone's features vote."""
-    return Reading(nearest_neighbours(test.values, train.values, train.labels, len(head.bias), neighbours), None)
+    if not train.values.isfinite().all():
+        return _unread(head, test)
+    votes = nearest_neighbours(test.values, train.values, train.labels, len(head.bias), neighbours)
+    finite = test.values.isfinite().all(1, keepdim=True)
+    return Reading(torch.where(finite, votes, torch.nan), None)
+
+
+def _unread(head: Head, test: Features) -> Reading:
+    """Nothing is learnt from train images whose features are not finite."""
+    return Reading(torch.full((len(test.labels), len(head.bias)), torch.nan, device=test.values.device), None)
 
 
 READOUTS: dict[str, Callable[..., Reading]] = {"zero_shot": zero_shot, "linear_probe": linear_probe, "knn": knn}
@@ -67,12 +85,13 @@ def evaluate_grid(
 
     pruned: mask files, or weight files where the masks were `recovered`. readouts: name in READOUTS → its settings.
     train: the target's train images, where a readout needs them. Returns rows of EVALUATION without what the job's name
-    says, one a sparsity and readout, and those of PREDICTIONS. Raises ValueError if the dense backbone gets no image
-    right: there is nothing to retain. Leaves the backbone as it came.
+    says, one a sparsity and readout, and those of PREDICTIONS. An image whose output is NaN or infinite counts as
+    wrong, and the log names the layer. Raises ValueError if the dense backbone has such images, or gets none right:
+    there is nothing to retain. Leaves the backbone as it came.
     """
     test = _at_hand(test, backbone)
     train = train and _at_hand(train, backbone)
-    dense = {found["readout"]: found for found in _measure(backbone, head, test, train, readouts)}
+    dense = {found["readout"]: found for found in _measure(backbone, head, test, train, readouts, None)}
     for name, found in dense.items():
         if found["correct"] == 0:
             raise ValueError(f"{name}: the dense backbone gets no test image right: retention has no meaning")
@@ -87,7 +106,7 @@ def evaluate_grid(
             backbone.network.load_state_dict(state)
             backbone.prune(load_mask(path, backbone.device))
         metadata = read_metadata(path)
-        for found in _measure(backbone, head, test, train, readouts):
+        for found in _measure(backbone, head, test, train, readouts, path):
             predictions.append(_prediction(metadata["sparsity"], found))
             before = dense[found["readout"]]
             rows.append(
@@ -101,23 +120,34 @@ def evaluate_grid(
 
 
 def _measure(
-    backbone: Backbone, head: Head, test: Split, train: Split | None, readouts: Mapping[str, Mapping[str, Any]]
+    backbone: Backbone,
+    head: Head,
+    test: Split,
+    train: Split | None,
+    readouts: Mapping[str, Mapping[str, Any]],
+    pruned: str | Path | None,
 ) -> Iterable[dict[str, Any]]:
-    """What each readout makes of one pass over the images of each split."""
+    """What each readout makes of one pass over the images of each split; pruned: the file that the backbone is of."""
     start = time.perf_counter()
     tested = _features(backbone, test)
     seconds = time.perf_counter() - start
     trained = train and _features(backbone, train)
+    for split, features in ((test, tested), (train, trained)):
+        if split and (complaint := not_finite(backbone, split.images, features.values)):
+            if pruned is None:
+                raise ValueError(f"the dense backbone: {complaint}")
+            print(f"{pruned}: {complaint}; what they leave unanswered counts as wrong", flush=True)
     for name, settings in readouts.items():
         reading = READOUTS[name](head, tested, trained, **settings)
-        predicted = reading.outputs.argmax(1)
+        answered = reading.outputs.isfinite().all(1)
+        predicted = reading.outputs.argmax(1).where(answered, NO_ANSWER)
         correct = int((predicted == tested.labels).sum())
         yield {
             "readout": name,
             "n": len(predicted),
             "correct": correct,
             "top1": correct / len(predicted),
-            "loss": reading.loss,
+            "loss": reading.loss if answered.all() else None,
             "predicted": predicted.tolist(),
             "images_per_second": len(predicted) / seconds,
             "device": device_name(backbone.device),

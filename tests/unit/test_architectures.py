@@ -43,7 +43,7 @@ def named_by_studies() -> dict[str, tuple[str, dict[str, Any], int]]:
 
 WINDOWS = {"img_size": 56, "depths": (2, 2), "embed_dim": 12, "num_heads": (1, 2)}
 VIT = {"img_size": 32, "depth": 1, "embed_dim": 24, "num_heads": 2}
-FAMILIES = {
+SMALL = {
     "resnet": ("resnet18", {"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16]}, 32),
     "resnext": (
         "resnext50_32x4d",
@@ -70,7 +70,8 @@ FAMILIES = {
         32,
     ),
     "squeezenet": (f"{__name__}:squeezenet", {}, 32),
-} | named_by_studies()
+}
+FAMILIES = SMALL | named_by_studies()
 
 
 @pytest.mark.parametrize("name", FAMILIES)

@@ -9,6 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 
 import prunetransfer
+from prunetransfer import artifacts
 from prunetransfer.artifacts import (
     ArtifactError,
     provenance,
@@ -96,6 +97,23 @@ def test_a_reader_never_meets_half_a_file(file):
 
     write_atomically(file, write)
     assert file.read_text() == "whole"
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_numbers_that_are_not_finite_are_neither_written_nor_read(file, value, dtype, monkeypatch):
+    before = file.read_bytes()
+    wrong = np.ones((2, 3), dtype=dtype)
+    wrong[1, 2] = value
+    message = f"{file}: conv.weight: 1 of 6 numbers are NaN or infinite"
+    with pytest.raises(ArtifactError, match=message):
+        write_tensors(file, {"ok": np.ones(2), "conv.weight": wrong}, {})
+    assert file.read_bytes() == before
+    with monkeypatch.context() as unchecked:  # as a version before this check wrote it
+        unchecked.setattr(artifacts, "_refuse_not_finite", lambda *_: None)
+        write_tensors(file, {"conv.weight": wrong}, {})
+    with pytest.raises(ArtifactError, match=message):
+        read_tensors(file)
 
 
 DAMAGES = {

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch import Tensor, nn
 from torch.nn import functional as F
 from unit.networks import BACKBONES, CLASSES, backbone_of, head_of, images_of, state_of, weights_of
 
@@ -18,7 +19,7 @@ from prunetransfer.evaluation import evaluate_grid
 from prunetransfer.heads import Head
 from prunetransfer.heads.fitting import fit_head
 from prunetransfer.heads.knn import nearest_neighbours
-from prunetransfer.masks import achieved_sparsity, global_mask, write_mask
+from prunetransfer.masks import achieved_sparsity, global_mask, read_mask, write_mask
 
 SPARSITIES = [0.0, 0.3, 0.7]
 COUNT = 260  # more than one batch
@@ -148,6 +149,68 @@ def test_a_head_that_gets_nothing_right_is_refused(masks, backbone):
     only_first = Head(torch.zeros_like(head_of(backbone).weight), torch.tensor([1.0, 0.0, 0.0]), alpha=1.0)
     with pytest.raises(ValueError, match="no test image right"):
         zero_shot(backbone, only_first, split, masks)
+
+
+class Root(nn.Module):
+    """NaN for the images whose feature `index`, which is `sign` times it, falls below `least`."""
+
+    def __init__(self, index: int, sign: int, least: float) -> None:
+        super().__init__()
+        self.index, self.sign, self.least = index, sign, least
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + 0 * (self.sign * x[:, [self.index]] - self.least).sqrt()
+
+
+@pytest.mark.parametrize("kind", ["conv"], indirect=True)
+@pytest.mark.parametrize("unread", ["test", "train"])
+def test_an_image_whose_output_is_not_a_number_is_answered_wrong(backbone, images, masks, unread, capsys):
+    head, train = head_of(backbone), images_of(90, seed=1)
+    train = train if unread == "train" else Split(images.images[:90], images.labels[:90], images.classes)
+    test = images if unread == "test" else Split(train.images[:5], train.labels[:5], train.classes)
+    splits = {"test": test, "train": train}
+    dense = torch.cat([extract_features(backbone, split.images) for split in splits.values()])
+    state = state_of(backbone)
+    backbone.prune(load_mask(masks[2], backbone.device))
+    pruned = {name: extract_features(backbone, split.images) for name, split in splits.items()}
+    backbone.network.load_state_dict(state)
+    # A feature that goes lower in the pruned backbone than ever in the dense one, on some images that are asked for.
+    index, sign, least = next(
+        (k, sign, least)
+        for k in range(dense.shape[1])
+        for sign in (1, -1)
+        for least in [(sign * dense[:, k]).min() - 1e-6]
+        if 0 < (sign * pruned[unread][:, k] < least).sum() < len(pruned[unread])
+    )
+    backbone.network = nn.Sequential(backbone.network, Root(index, sign, float(least)))
+    lost = {name: sign * features[:, index] < least for name, features in pruned.items()}
+
+    readouts = {"zero_shot": {}, "linear_probe": {"kind": "ridge", "alpha": 1.0}, "knn": {"neighbours": 5}}
+    path = masks[2].with_name("of the sequence")
+    write_mask(path, {f"0.{name}": keep for name, keep in read_mask(masks[2]).items()}, {"sparsity": 0.7})
+    rows, predictions = evaluate_grid(backbone, head, test, [path], False, readouts, train)
+    found = {(p["sparsity"], p["readout"]): np.array(p["predicted"]) for p in predictions}
+    for row in rows:
+        wrong = lost["test"].numpy().copy()
+        if row["readout"] != "zero_shot" and lost["train"].any():
+            wrong[:] = True  # nothing can be learnt from such images
+        answers = found[0.7, row["readout"]]
+        assert ((answers == -1) == wrong).all()
+        assert row["correct"] == (answers == test.labels.numpy()).sum()
+        assert (row["loss"] is None) == (wrong.any() or row["readout"] == "knn")
+        assert (found[None, row["readout"]] >= 0).all()
+    log = capsys.readouterr().out
+    count = int(lost[unread].sum())
+    assert f"{path}: features of {count} of {len(lost[unread])} images are NaN or infinite" in log
+    assert "is 1 (Root)" in log
+
+
+@pytest.mark.parametrize("kind", ["conv"], indirect=True)
+def test_a_dense_backbone_that_gives_no_numbers_is_refused_by_layer(backbone, images, masks):
+    head = head_of(backbone)
+    backbone.network.bn1.running_var[2] = torch.nan
+    with pytest.raises(ValueError, match=r"dense backbone: features of 260 of 260 images .* bn1 \(BatchNorm2d\)"):
+        zero_shot(backbone, head, images, masks)
 
 
 def test_a_mask_of_another_backbone_is_refused(tmp_path):

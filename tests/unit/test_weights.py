@@ -231,6 +231,13 @@ def test_a_renamed_key_without_its_place_is_unexpected(state):
         convert(renamed(state, [{"^conv1": "stem"}]), ConvNet())
 
 
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint8, torch.int64, torch.bool])
+def test_integers_are_not_taken_for_weights(state, dtype):
+    quantised = state | {"fc.weight": (100 * state["fc.weight"]).to(dtype)}
+    with pytest.raises(ArtifactError, match=rf"not of floating-point numbers: fc\.weight \({dtype}\)$"):
+        convert(quantised, backbone_of("conv").network)
+
+
 def test_ignored_keys_are_left_out(state):
     more = {**state, "linear.weight": torch.ones(2, 5), "linear.bias": torch.ones(2), "epoch": torch.tensor(3)}
     with pytest.raises(ArtifactError, match="unexpected: epoch"):

@@ -19,6 +19,7 @@ from prunetransfer.datasets.downloads import DOWNLOADS, folder_of, origin
 from prunetransfer.digest import code_digest, git_revision
 from prunetransfer.jobs import split_name
 from prunetransfer.leases import JOBS_PER_GPU
+from prunetransfer.memory import reading, recovering, scoring
 from prunetransfer.process import REVISION
 from prunetransfer.recovery import RESUMABLE, UNLABELLED
 from prunetransfer.scores import SCORES
@@ -87,9 +88,10 @@ wildcard_constraints:
 
 
 def job(mem_mb, minutes):
-    """Resources of a job; both grow with the attempt."""
+    """Resources of a job; both grow with the attempt. mem_mb: a number, or a function of the wildcards."""
+    needed = mem_mb if callable(mem_mb) else lambda wildcards: mem_mb
     return dict(
-        mem_mb=lambda wildcards, attempt: mem_mb * attempt,
+        mem_mb=lambda wildcards, attempt: needed(wildcards) * attempt,
         runtime=lambda wildcards, attempt: minutes * attempt,
     )
 
@@ -169,6 +171,15 @@ def architecture(wildcards):
     """What a job must know to build its backbone, and no more."""
     keys = ("architecture", "options", "mean", "std", "exclude")
     return {key: config["backbones"][wildcards.backbone][key] for key in keys}
+
+
+def memory(estimate, *settings):
+    """What a job asks for: an estimate of prunetransfer.memory by the job's settings and the size of its images."""
+
+    def needed(wildcards):
+        return estimate(*(of(wildcards) for of in settings), config["backbones"][wildcards.backbone]["size"])
+
+    return needed
 
 
 def own_pretraining(wildcards):

@@ -33,6 +33,6 @@ rule evaluate:
         COSTS / "evaluations/{backbone}/{criterion}/{recovery}/{targets}/seed{seed}.tsv"
     threads: config["threads"]
     resources:
-        **computing_job(mem_mb=4000, minutes=60),
+        **computing_job(mem_mb=memory(reading), minutes=60),
     script:
         "../scripts/evaluate.py"

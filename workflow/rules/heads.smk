@@ -14,6 +14,6 @@ rule fit_head:
         COSTS / "heads/{backbone}/{dataset}.tsv"
     threads: config["threads"]
     resources:
-        **computing_job(mem_mb=4000, minutes=60),
+        **computing_job(mem_mb=memory(reading), minutes=60),
     script:
         "../scripts/fit_head.py"

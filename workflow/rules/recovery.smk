@@ -15,6 +15,6 @@ rule recover:
         COSTS / "recovered/{recovery}/{backbone}/{criterion}/seed{seed}/{sparsity}.tsv"
     threads: config["threads"]
     resources:
-        **computing_job(mem_mb=4000, minutes=240),
+        **computing_job(mem_mb=memory(recovering, recovery_settings), minutes=240),
     script:
         "../scripts/recover.py"

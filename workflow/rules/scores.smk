@@ -14,6 +14,8 @@ rule compute_score:
         COSTS / "scores/{backbone}/{criterion}/seed{seed}.tsv"
     threads: config["threads"]
     resources:
-        **computing_job(mem_mb=4000, minutes=60),
+        **computing_job(
+            mem_mb=memory(scoring, lambda wildcards: config["scores"][split_name(wildcards.criterion)[0]]), minutes=60
+        ),
     script:
         "../scripts/compute_score.py"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 import torch
@@ -45,7 +46,8 @@ def pruned_losses(
 ) -> dict[float, float]:
     """λ → mean loss over `images` of the backbone pruned by the block score with that λ's curvature.
 
-    The backbone is as before when this returns or fails.
+    A loss that is not finite is left out; raises ValueError where none is left. The backbone is as before when this
+    returns or fails.
     """
     weights = backbone.prunable()
     dense = {name: weight.detach().clone() for name, weight in weights.items()}
@@ -62,4 +64,7 @@ def pruned_losses(
             for name, weight in weights.items():
                 weight.copy_(dense[name])
         print(f"damping {damping:g}: loss {found[damping]:.5f} on {len(labels)} held-out images", flush=True)
-    return found
+    finite = {damping: value for damping, value in found.items() if math.isfinite(value)}
+    if not finite:
+        raise ValueError(f"damping: auto: the loss of the pruned backbone is NaN or infinite at each of {list(found)}")
+    return finite

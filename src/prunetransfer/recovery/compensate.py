@@ -51,7 +51,7 @@ def recover(
             )
         except NotPositiveDefinite as error:
             raise ValueError(f"block curvature of {name}: {error}") from None
+        update = change.new_zeros(weights[name].numel())
+        update[blocks.weights] = change
         with torch.no_grad():
-            changed = pruned[name].flatten()
-            changed[blocks.weights] += change
-            pruned[name].copy_(changed.view_as(pruned[name]))
+            pruned[name].add_(update.view_as(weights[name]))

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from prunetransfer.backbones import Backbone
@@ -14,7 +14,8 @@ from prunetransfer.datasets.splits import Split, uniform_subset
 from prunetransfer.lockstep import Layer, run, walk
 from prunetransfer.recovery.batchnorm import batchnorms
 
-# A channel whose deviation is below this share of the dense one is dead: what is left of it is not blown up.
+# A channel whose deviation is below this share of the dense one is dead: what is left of it is not blown up. Nor is one
+# that is dead in the dense backbone alone damped by more than this.
 DEAD = 1e-3
 
 
@@ -33,15 +34,16 @@ def recover(
     Over images and positions a channel has mean μ and deviation σ, in the dense backbone (d) and in the pruned one as
     it is by then (p). Where a batchnorm reads the layer's output, its statistics μ_r and σ_r² (ε included) become
     σ_r'² = σ_r² σ_p²/σ_d² and μ_r' = μ_p − (μ_d − μ_r) σ_r'/σ_r; else the rows of the weight are scaled by σ_d/σ_p and
-    the bias b becomes μ_d − (μ_p − b) σ_d/σ_p. A layer without either cannot shift its channels: its rows are scaled
-    so that the mean square is the dense one. REPAIR (Jordan et al. 2023, arXiv 2211.08403) does this to merged models.
+    the bias b becomes μ_d − (μ_p − b) σ_d/σ_p. A layer without either, or whose bias is computed in each pass, cannot
+    shift its channels: its rows are scaled so that the mean square, less the bias, is the dense one. REPAIR (Jordan et
+    al. 2023, arXiv 2211.08403) does this to merged models.
     """
     images = train.images[uniform_subset(train.images, samples, seed)]
     norms = norms_of(backbone, images[:1])
 
     def match(layer: Layer) -> None:
-        mean_p, var_p = _moments(layer.use, layer.forward())
-        mean_d, var_d = _moments(layer.use, layer.expected)
+        mean_p, var_p = _moments(layer.use, (part.forward() for part in layer.parts))
+        mean_d, var_d = _moments(layer.use, (part.expected() for part in layer.parts))
         gain = _gain(var_d, var_p)
         if layer.name in norms:
             norm = norms[layer.name]
@@ -51,25 +53,30 @@ def recover(
             mean.copy_(mean_p - (mean_d - mean) * (variance + epsilon).sqrt() / old)
             return
         weight, bias = layer.use.weight, layer.use.bias
-        if bias is None:
-            gain = _gain(var_d + mean_d.square(), var_p + mean_p.square())
-        else:
+        if isinstance(bias, nn.Parameter):
             bias.copy_(mean_d - (mean_p - bias) * gain)
+        else:
+            shift = 0 if bias is None else bias
+            gain = _gain(var_d + (mean_d - shift).square(), var_p + (mean_p - shift).square())
         weight.mul_(gain.view(-1, *[1] * (weight.dim() - 1)))
 
     walk(dense, backbone, images, match)
 
 
-def _moments(use: Use, output: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and variance [o] of each output channel."""
+def _moments(use: Use, outputs: Iterable[Tensor]) -> tuple[Tensor, Tensor]:
+    """Mean and variance [o] of each output channel, over the chunks of the images together."""
     channel = 1 if isinstance(use, Convolution) else -1
-    variance, mean = torch.var_mean(output.movedim(channel, -1).flatten(0, -2), 0, correction=0)
+    rows = (output.movedim(channel, -1).flatten(0, -2) for output in outputs)
+    found = [(len(some), *torch.var_mean(some, 0, correction=0)) for some in rows]
+    count = sum(length for length, _, _ in found)
+    mean = sum(length / count * part for length, _, part in found)
+    variance = sum(length / count * (part + (m - mean).square()) for length, part, m in found)
     return mean, variance
 
 
 def _gain(wanted: Tensor, found: Tensor) -> Tensor:
-    """√(wanted / found), 1 for what is dead."""
-    return torch.where(found > DEAD**2 * wanted, wanted / found, 1).sqrt()
+    """√(wanted / found), DEAD at least, so that nothing becomes infinite; 1 for what is dead."""
+    return torch.where(found > DEAD**2 * wanted, (wanted / found).clamp(min=DEAD**2), 1).sqrt()
 
 
 @torch.no_grad()

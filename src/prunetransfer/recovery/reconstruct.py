@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from prunetransfer.backbones import Backbone
-from prunetransfer.curvature.layers import ProductUse, parts
+from prunetransfer.curvature.layers import parts
 from prunetransfer.datasets.splits import Split, uniform_subset
 from prunetransfer.devices import spare_memory
 from prunetransfer.lockstep import Layer, walk
@@ -42,7 +42,7 @@ def recover(
 
     def fit(layer: Layer) -> None:
         use = layer.use
-        gram, missing = products(use, layer.expected, positions, generator)
+        gram, missing = products(layer, positions, generator)
         penalty = ridge * gram.diagonal(dim1=-2, dim2=-1).mean(-1)
         change = solve(gram, missing, use.matrices(mask[layer.name]), penalty, budget)
         use.weight.add_(use.shaped(change[None])[0].to(use.weight.dtype))
@@ -50,21 +50,23 @@ def recover(
     walk(dense, backbone, images, fit)
 
 
-def products(use: ProductUse, expected: Tensor, most: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Σ_t a_t a_tᵀ [groups, c, c] and Σ_t r_t a_tᵀ [groups, o, c], r_t what the layer lacks of `expected`; float64.
+def products(layer: Layer, most: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Σ_t a_t a_tᵀ [groups, c, c] and Σ_t r_t a_tᵀ [groups, o, c], r_t what the layer lacks of the dense one; float64.
 
     t runs over at most `most` positions of an image, drawn anew for every few images.
     """
+    use = layer.use
     weight, bias = use.matrices(use.weight), 0 if use.bias is None else use.bias.view(use.groups, 1, -1)
     groups, o, c = weight.shape
     gram, missing = (weight.new_zeros(groups, rows, c, dtype=torch.float64) for rows in (c, o))
-    inputs, outputs = (x.unflatten(0, (len(x), 1)) for x in (use.input, expected))
-    positions = expected[0].numel() // (groups * o)
-    for part in parts(len(inputs), groups * positions * c, weight.device):
-        chosen = torch.randperm(positions, generator=generator)[:most].to(weight.device)
-        a, y = (x[:, :, chosen].movedim(0, 1).flatten(1, 2) for x in use.factors(inputs[part], outputs[part]))
-        gram += a.mT @ a
-        missing += (y - bias - a @ weight.mT).mT @ a
+    for chunk in layer.parts:
+        inputs, outputs = (x.unflatten(0, (len(x), 1)) for x in (chunk.use.input, chunk.expected()))
+        positions = outputs[0].numel() // (groups * o)
+        for part in parts(len(inputs), groups * positions * c, weight.device):
+            chosen = torch.randperm(positions, generator=generator)[:most].to(weight.device)
+            a, y = (x[:, :, chosen].movedim(0, 1).flatten(1, 2) for x in use.factors(inputs[part], outputs[part]))
+            gram += a.mT @ a
+            missing += (y - bias - a @ weight.mT).mT @ a
     return gram, missing
 
 

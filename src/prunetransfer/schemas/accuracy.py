@@ -35,13 +35,14 @@ ACCURACY = pa.schema(
         READOUT,
         SEED,
         value("n", pa.int64(), "images", "test images classified"),
-        value("correct", pa.int64(), "images", "test images classified correctly"),
+        value("correct", pa.int64(), "images", "test images classified correctly; an output of NaN is a wrong answer"),
         value("top1", pa.float64(), "fraction", "correct / n"),
         value(
             "loss",
             pa.float64(),
             "",
-            "mean loss over the test images: ½‖f - y‖² of a ridge head, cross-entropy of a logistic; null for `knn`",
+            "mean loss over the test images: ½‖f - y‖² of a ridge head, cross-entropy of a logistic; null for `knn`, "
+            "and where an output is NaN or infinite",
             nullable=True,
         ),
         value("dense_top1", pa.float64(), "fraction", "top1 of the dense backbone: same target, readout and images"),
@@ -61,6 +62,11 @@ PREDICTIONS = pa.schema(
         TARGET,
         key("sparsity", pa.float64(), "share of the prunable weights asked to go; null: the dense backbone", True),
         key("readout", pa.string(), "as in accuracy.parquet; in one row `label`: the true classes"),
-        value("predicted", CLASSES, "", "the class of each test image, in the order of the prepared test split"),
+        value(
+            "predicted",
+            CLASSES,
+            "",
+            "the class of each test image, in the order of the prepared test split; -1: its output is NaN or infinite",
+        ),
     ]
 )

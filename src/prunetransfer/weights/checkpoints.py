@@ -118,6 +118,12 @@ def convert(
             # torch takes a list of one number for a single one
             if key in kept and kept[key].shape != tensor.shape and (tensor.dim() or kept[key].numel() != 1)
         ],
+        # What quantisation leaves of weights, without the scale that they are multiplied by.
+        "not of floating-point numbers": [
+            f"{key} ({kept[key].dtype})"
+            for key, tensor in wanted.items()
+            if key in kept and tensor.is_floating_point() and not kept[key].is_floating_point()
+        ],
     }
     if any(problems.values()):
         what = "; ".join(f"{problem}: {_listed(keys)}" for problem, keys in problems.items() if keys)

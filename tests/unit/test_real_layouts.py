@@ -1,0 +1,155 @@
+"""Scores and recoveries on what `build_backbone` returns, in its layout, against float64 references; all architectures.
+
+References see sampled blocks of each layer, as an architecture has millions of weights. What takes minutes on the
+studies' own networks is tried on a small one of each family.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from unit.reference import CLASSES, backbone_of, head_of, images_of
+from unit.test_architectures import FAMILIES, SMALL, network_of
+from unit.test_recoveries import assert_least_squares, assert_moments
+
+from prunetransfer.backbones import Backbone
+from prunetransfer.curvature import block, diagonal
+from prunetransfer.datasets.splits import Split
+from prunetransfer.heads import Head
+from prunetransfer.recovery import batchnorm, compensate, moments, reconstruct
+from prunetransfer.scores import SCORES
+
+COUNT, BLOCK, SAMPLED, DAMPING = 3, 8, 4, 1e-2
+DRAW = {"loss": "squared", "samples": COUNT, "sampling": "uniform"}
+CURVATURES = {
+    None: lambda *case: ({}, {}),
+    "diagonal": lambda *case: diagonal.compute(*case, **DRAW, curvature="empirical", draws=None),
+    "block": lambda *case: block.compute(
+        *case,
+        **DRAW,
+        **{"curvature": "empirical", "draws": None, "block_size": BLOCK, "memory_budget": None},
+        **{"damping": DAMPING, "damping_relative": False, "damping_sparsity": 0.5},
+    ),
+}
+
+
+class Case:
+    """A float64 backbone in the layout of `build_backbone`, the same pruned, a mask of about half, head and images."""
+
+    def __init__(self, name: str):
+        architecture, options, size = FAMILIES[name]
+        self.dense = backbone_of(network_of(architecture, **options)).double()
+        images = images_of(size, COUNT)
+        self.head = head_of(self.dense, images)
+        self.train = Split(images, torch.arange(COUNT) % CLASSES, ("a", "b", "c", "d"))
+        generator = torch.Generator().manual_seed(0)
+        self.mask = {k: torch.rand(w.shape, generator=generator) < 0.5 for k, w in self.dense.prunable().items()}
+        self.pruned = copy.deepcopy(self.dense)
+        self.pruned.prune(self.mask)
+
+    def assert_mask_kept(self) -> None:
+        for name, weight in self.pruned.prunable().items():
+            assert (weight[~self.mask[name]] == 0).all(), name
+
+
+@pytest.fixture(params=FAMILIES)
+def case(request) -> Case:
+    return Case(request.param)
+
+
+def blocks_of(weights: dict[str, nn.Parameter]) -> dict[str, list[slice]]:
+    """Name → some blocks of BLOCK consecutive weights, the last of the layer among them."""
+    generator = torch.Generator().manual_seed(0)
+    found = {}
+    for name, weight in weights.items():
+        starts = torch.arange(0, weight.numel(), BLOCK)
+        chosen = [*starts[torch.randint(len(starts), (SAMPLED,), generator=generator)].tolist(), int(starts[-1])]
+        found[name] = [slice(start, min(start + BLOCK, weight.numel())) for start in chosen]
+    return found
+
+
+def gradients_of(backbone: Backbone, head: Head, train: Split) -> Iterator[tuple[str, slice, Tensor]]:
+    """Name, block and rows g_ib [m, B] of ½‖f − y‖², by ordinary backward passes of one image each."""
+    weights = backbone.prunable()
+    blocks, rows = blocks_of(weights), {}
+    for image, label in zip(train.images, train.labels, strict=True):
+        loss = 0.5 * (head(backbone(image[None])) - F.one_hot(label, CLASSES).double()).square().sum()
+        gradients = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)
+        for name, g in zip(weights, gradients, strict=True):
+            for k, b in enumerate(blocks[name]):
+                rows.setdefault((name, k), []).append(g.flatten()[b].clone())
+    for (name, k), found in rows.items():
+        yield name, blocks[name][k], torch.stack(found)
+
+
+def test_the_layout_is_channels_last():
+    weights = Case("resnet").dense.prunable()
+    assert all(w.is_contiguous(memory_format=torch.channels_last) for w in weights.values())
+    assert not weights["layer1.0.conv1.weight"].is_contiguous()
+
+
+def test_scores(case):
+    dense = case.dense
+    weights = {name: w.detach() for name, w in dense.prunable().items()}
+    scores = {}
+    for name, score in SCORES.items():
+        curvature, _ = CURVATURES[score.curvature](dense, case.head, case.train, 0)
+        scores[name] = score.function(weights, curvature)
+    for name, b, g in gradients_of(dense, case.head, case.train):
+        w = weights[name].flatten()[b]
+        h = g.T @ g / COUNT + DAMPING * torch.eye(len(w), dtype=torch.float64)
+        expected = {
+            "magnitude": w.square() / 2,
+            "diagonal": w.square() / 2 * g.square().mean(0),
+            "block": w.square() / 2 / torch.linalg.inv(h).diagonal(),
+        }
+        assert scores.keys() == expected.keys()
+        for kind, values in expected.items():
+            assert scores[kind][name].shape == weights[name].shape
+            torch.testing.assert_close(scores[kind][name].flatten()[b].double(), values, rtol=1e-4, atol=0, msg=name)
+
+
+def test_compensate(case):
+    before = {name: w.detach().flatten().clone() for name, w in case.pruned.prunable().items()}
+    settings = DRAW | {"block_size": BLOCK, "damping": DAMPING}
+    compensate.recover(case.pruned, case.dense, case.mask, case.head, case.train, 0, **settings)
+    case.assert_mask_kept()
+    for name, b, g in gradients_of(case.dense, case.head, case.train):
+        w, k = case.dense.prunable()[name].detach().flatten()[b], case.mask[name].flatten()[b]
+        h = g.T @ g / COUNT + DAMPING * torch.eye(len(w), dtype=torch.float64)
+        expected = before[name][b].clone()
+        expected[k] += torch.linalg.solve(h[k][:, k], h[k][:, ~k] @ w[~k])
+        torch.testing.assert_close(case.pruned.prunable()[name].detach().flatten()[b], expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("case", SMALL, indirect=True)
+def test_reconstruct(case):
+    before = {name: w.detach().clone() for name, w in case.pruned.prunable().items()}
+    settings = {"samples": COUNT, "positions": 10**6, "ridge": 1e-3}
+    reconstruct.recover(case.pruned, case.dense, case.mask, None, case.train, 0, **settings)
+    case.assert_mask_kept()
+    assert_least_squares(case.pruned, case.dense, case.mask, before, case.train.images)
+
+
+@pytest.mark.parametrize("case", SMALL, indirect=True)
+def test_moments(case):
+    moments.recover(case.pruned, case.dense, case.mask, None, case.train, 0, samples=COUNT)
+    case.assert_mask_kept()
+    matched, channels = zip(*assert_moments(case.pruned, case.dense, case.train.images), strict=True)
+    assert sum(matched) > 0.6 * sum(channels)  # of random networks many are dead
+
+
+@pytest.mark.parametrize("case", SMALL, indirect=True)
+def test_batchnorm(case):
+    if not batchnorm.batchnorms(case.pruned):
+        pytest.skip("no batch normalisation")
+    plain = copy.deepcopy(case.pruned).to(memory_format=torch.contiguous_format)
+    for backbone in (case.pruned, plain):
+        batchnorm.recover(backbone, case.dense, case.mask, None, case.train, 0, samples=COUNT)
+    case.assert_mask_kept()
+    torch.testing.assert_close(case.pruned.network.state_dict(), plain.network.state_dict())
