@@ -1,4 +1,4 @@
-"""Multi-head attention whose projections are layers, in place of PyTorch's, which keeps q, k and v in one raw parameter."""
+"""Multi-head attention whose projections are layers; PyTorch's keeps those of q, k and v in one raw parameter."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class Attention(nn.Module):
     rows lie image by image. Raises ValueError for a module with `add_bias_kv` or `add_zero_attn`.
     """
 
-    # nn.TransformerEncoderLayer asks for it: without, it does not take its fused path, which would pass the layers over.
+    # nn.TransformerEncoderLayer asks for it: without it the fused path, which bypasses layers, is off.
     in_proj_bias = None
 
     def __init__(self, source: nn.MultiheadAttention):

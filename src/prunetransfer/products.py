@@ -28,8 +28,8 @@ WEIGHT_AT = {
     **{getattr(F, f"conv{way}{axes}d"): 1 for way in ("", "_transpose") for axes in (1, 2, 3)},
 }
 WEIGHTS_OF_ATTENTION = ("in_proj_weight", "q_proj_weight", "k_proj_weight", "v_proj_weight", "out_proj_weight")
-# Functions of factors that are alike: one that comes from parameters alone is a matrix where the other is an activation.
-PRODUCTS = ("matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "mv", "addmm", "addmv", "baddbmm", "einsum", "tensordot")
+# Functions whose factors are alike: one that comes from parameters alone is a matrix where another is an activation.
+PRODUCTS = {"matmul", "__matmul__", "__rmatmul__", "mm", "bmm", "mv", "addmm", "baddbmm", "einsum", "tensordot"}
 
 IMAGES = object()  # what comes from the images
 
@@ -140,7 +140,7 @@ def matrices(found: Collection[Product], parameters: Mapping[str, nn.Parameter])
     return names
 
 
-def unreached(found: Collection[Product], parameters: Mapping[str, nn.Parameter], keep: Mapping[str, Tensor]) -> set[str]:
+def unreached(found: Collection[Product], parameters: Mapping[str, Tensor], keep: Mapping[str, Tensor]) -> set[str]:
     """The masked parameters whose zeros do not reach a weight that is multiplied with: it is made anew from them.
 
     parameters: as they are now, masked; keep: name → bool tensor, False where the parameter was set to zero.
@@ -148,14 +148,10 @@ def unreached(found: Collection[Product], parameters: Mapping[str, nn.Parameter]
     seen, failed = set(), set()
     for product in found:
         masked = [name for name in product.names if name in keep]
-        gone = [~keep[name] for name in masked]
-        tensor = product.tensor
-        if len(masked) == 1 and _place(tensor) == _place(parameters[masked[0]]):
-            acts = not parameters[masked[0]][gone[0]].any()
-        elif len(masked) == 1 and tensor.shape == gone[0].shape:
-            acts = not tensor[gone[0]].any()
-        else:  # joined or turned: as many zeros have to arrive as were set
-            acts = (tensor == 0).sum() >= sum(part.sum() for part in gone)
+        if len(masked) == 1 and _place(product.tensor) == _place(parameters[masked[0]]):
+            acts = not ((parameters[masked[0]] != 0) & ~keep[masked[0]]).any()
+        else:  # scaled, turned or joined: as many zeros have to arrive as were set
+            acts = (product.tensor == 0).sum() >= sum((~keep[name]).sum() for name in masked)
         seen.update(masked)
         failed.update(() if acts else masked)
     return (keep.keys() - seen) | failed

@@ -20,7 +20,7 @@ from prunetransfer.plain import plain
 from prunetransfer.products import matrices, products, unreached
 
 TAKEN = "what is taken is a module that maps normalised images [n, 3, h, w] to features [n, d] (docs/adding.md)"
-# How far two passes of one function may be from each other, relative to the norm: the layout of memory changes rounding.
+# How far two passes of one function may be apart, relative to the norm: the layout of memory changes the rounding.
 TOLERANCE = 1e-3
 UNSEEN, NO_MATRIX, EXCLUDED = "no feature depends on it", "no matrix that multiplies activations", "excluded"
 
@@ -48,7 +48,7 @@ def try_backbone(
     if not _alike(features_of(given, images), expected):
         raise TrialError(
             f"two passes over the same images differ: {_first_difference(given, given, images)} draws at random in "
-            "evaluation mode, or keeps count; what is taken computes the same each time (dropout: training=self.training)"
+            "evaluation mode, or keeps count; what is taken computes the same each time (training=self.training)"
         )
     backbone = Backbone(plain(network), settings["mean"], settings["std"], settings["exclude"])
     settle_layout(backbone, images, expected)
@@ -63,11 +63,8 @@ def try_backbone(
             f"{_first_difference(backbone, again, images)} has state that is neither parameter nor buffer of a "
             "checkpoint; register it (register_buffer), or draw it from a generator with a fixed seed"
         )
-    rows = _parameters(backbone, images[:1])
-    return {name: tensor.numpy() for name, tensor in state.items()}, {
-        "contiguous": backbone.contiguous,
-        "parameters": rows,
-    }
+    facts = {"contiguous": backbone.contiguous, "parameters": _parameters(backbone, images[:1])}
+    return {name: tensor.numpy() for name, tensor in state.items()}, facts
 
 
 @torch.no_grad()
@@ -100,7 +97,7 @@ def features_of(backbone: Backbone, images: Tensor) -> Tensor:
 
 
 def settle_layout(backbone: Backbone, images: Tensor, expected: Tensor) -> None:
-    """Lay the backbone out channels last, which is faster, or, where it then fails or computes another thing, contiguous.
+    """Lay the backbone out channels last, which is faster, or contiguous, where it fails or errs else.
 
     Some networks can only read the latter: `x.view(n, -1)` after a convolution. expected: the features of these images
     in contiguous layout. Raises TrialError if neither layout gives them.
@@ -127,8 +124,8 @@ def check_pruned(backbone: Backbone, mask: Mapping[str, Tensor], images: Tensor)
     if names := unreached(found, parameters, mask):
         raise TrialError(
             f"pruning does not reach what multiplies the activations: the forward pass makes other weights of "
-            f"{', '.join(sorted(names))}; let the factory return a network whose weights act as they are, or name these "
-            "in `exclude`"
+            f"{', '.join(sorted(names))}; let the factory return a network whose weights act as they are, or name "
+            "these in `exclude`"
         )
 
 
@@ -153,18 +150,12 @@ def _parameters(backbone: Backbone, images: Tensor) -> list[dict[str, Any]]:
         matrix = name in backbone.matrices
         reason = (EXCLUDED if matrix else NO_MATRIX if name in read else UNSEEN) if name not in prunable else None
         rows.append({"parameter": name, "numbers": parameter.numel(), "matrix": matrix, "left_out": reason})
-    _report(rows)
+    numbers, of = (sum(x.numel() for x in some.values()) for some in (prunable, parameters))
+    print(f"{len(prunable)} prunable weights hold {numbers} of the network's {of} parameters")
+    for row in rows:
+        if row["left_out"] and parameters[row["parameter"]].dim() > 1:
+            print(f"not prunable: {row['parameter']} ({row['numbers']}), {row['left_out']}")
     return rows
-
-
-def _report(rows: list[dict[str, Any]]) -> None:
-    taken = [row for row in rows if row["left_out"] is None]
-    numbers, of = (sum(row["numbers"] for row in some) for some in (taken, rows))
-    print(f"{len(taken)} prunable weights: {numbers} of the network's {of} parameters")
-    for reason in (UNSEEN, NO_MATRIX, EXCLUDED):
-        left = [f"{row['parameter']} ({row['numbers']})" for row in rows if row["left_out"] == reason]
-        if left:
-            print(f"left out, {reason}: {', '.join(left)}")
 
 
 def _alike(found: Tensor, expected: Tensor) -> bool:
