@@ -37,7 +37,7 @@ class Backbone(nn.Module):
         super().__init__()
         self.network = network
         self.exclude = tuple(exclude)
-        self.matrices = matrices
+        self.matrices = None if matrices is None else frozenset(matrices)
         self.contiguous = False
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
