@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import itertools
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatch
@@ -49,7 +50,10 @@ class Backbone(nn.Module):
     def lay_out(self, contiguous: bool) -> None:
         """Keep weights and images channels last, or, for networks that cannot read these, contiguous."""
         self.contiguous = contiguous
-        self.to(memory_format=torch.contiguous_format if contiguous else torch.channels_last)
+        layout = torch.contiguous_format if contiguous else torch.channels_last
+        for tensor in itertools.chain(self.parameters(), self.buffers()):
+            if tensor.dim() == 4:  # three-dimensional convolutions have no such layout
+                tensor.data = tensor.data.contiguous(memory_format=layout)
 
     def forward(self, images: Tensor) -> Tensor:
         # The permuted view of [n, h, w, c] already has the channels-last layout that convolutions are fastest on.
