@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor, nn
+from unit.networks import images_of
 
 from prunetransfer.attention import Attention
+from prunetransfer.backbones import Backbone
+from prunetransfer.datasets.splits import Split
 from prunetransfer.plain import plain
+from prunetransfer.recovery import reconstruct
 
 N, QUERIES, KEYS, WIDTH, HEADS = 3, 5, 7, 8, 2
 GENERATOR = torch.Generator().manual_seed(0)
@@ -96,3 +101,30 @@ def test_attention_that_has_no_equal_stays(option):
     assert plain(nn.Sequential(module))[0] is module
     with pytest.raises(ValueError, match="add_bias_kv or add_zero_attn"):
         Attention(module)
+
+
+class Tokens(nn.Module):
+    """Patches of an image, which attend to each other, tokens first."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.attention = nn.Conv2d(3, WIDTH, 4, 4), nn.MultiheadAttention(WIDTH, HEADS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.embed(x).flatten(2).permute(2, 0, 1)
+        return self.attention(x, x, x)[0].mean(0)
+
+
+def test_recoveries_see_its_projections_as_layers():
+    torch.manual_seed(0)
+    dense = Backbone(plain(Tokens()), [0.5] * 3, [0.25] * 3).double()
+    pruned, images = copy.deepcopy(dense), images_of(6).images
+    mask = {name: torch.rand(weight.shape) < 0.5 for name, weight in dense.prunable().items()}
+    pruned.prune(mask)
+    before = {name: weight.detach().clone() for name, weight in pruned.prunable().items()}
+    split = Split(images, None, ())
+    reconstruct.recover(pruned, dense, mask, None, split, 0, samples=6, positions=4, ridge=1e-3)
+    assert list(before) == ["embed.weight", *(f"attention.{name}.weight" for name in ("q", "k", "v", "out_proj"))]
+    for name, weight in pruned.prunable().items():
+        assert not torch.equal(weight, before[name]), name
+        assert not weight[~mask[name]].any(), name
