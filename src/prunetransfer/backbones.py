@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import itertools
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
@@ -13,20 +14,32 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from prunetransfer.artifacts import read_tensors
+from prunetransfer.artifacts import read_metadata, read_tensors
 from prunetransfer.devices import in_batches
 from prunetransfer.masks import read_mask
-
-PRUNABLE_LAYERS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+from prunetransfer.plain import PRUNABLE_LAYERS, plain
 
 
 class Backbone(nn.Module):
-    """A network that reads prepared images: uint8 [n, height, width, 3] in, features float32 [n, d] out."""
+    """A network that reads prepared images: uint8 [n, height, width, 3] in, features float32 [n, d] out.
 
-    def __init__(self, network: nn.Module, mean: Sequence[float], std: Sequence[float], exclude: Sequence[str] = ()):
+    matrices: names of the parameters that multiply activations, as a trial pass has found them (`trial`); None stands
+    for the weights of all convolutions and linear layers.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        mean: Sequence[float],
+        std: Sequence[float],
+        exclude: Sequence[str] = (),
+        matrices: Collection[str] | None = None,
+    ):
         super().__init__()
         self.network = network
         self.exclude = tuple(exclude)
+        self.matrices = None if matrices is None else frozenset(matrices)
+        self.contiguous = False
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1), persistent=False)
 
@@ -34,22 +47,32 @@ class Backbone(nn.Module):
     def device(self) -> torch.device:
         return self.mean.device
 
+    def lay_out(self, contiguous: bool) -> None:
+        """Keep weights and images channels last, or, for networks that cannot read these, contiguous."""
+        self.contiguous = contiguous
+        layout = torch.contiguous_format if contiguous else torch.channels_last
+        for tensor in itertools.chain(self.parameters(), self.buffers()):
+            if tensor.dim() == 4:  # three-dimensional convolutions have no such layout
+                tensor.data = tensor.data.contiguous(memory_format=layout)
+
     def forward(self, images: Tensor) -> Tensor:
         # The permuted view of [n, h, w, c] already has the channels-last layout that convolutions are fastest on.
         pixels = images.permute(0, 3, 1, 2).to(self.mean.dtype)
+        if self.contiguous:
+            pixels = pixels.contiguous()
         return self.network(torch.addcmul(-self.mean / self.std, pixels, 1 / (255 * self.std)))
 
     def prunable(self) -> dict[str, nn.Parameter]:
-        """Name → weight of every convolution and linear layer, in forward order of definition; shared weights once.
+        """Name → weight that multiplies activations, in forward order of definition; shared weights once.
 
         Names in `exclude` (shell patterns) are left out. Raises ValueError for a pattern that matches no weight.
         """
-        # named_modules names a module that is used twice once; two modules may still share one weight.
-        weights, seen = {}, set()
-        for name, layer in self.network.named_modules():
-            if isinstance(layer, PRUNABLE_LAYERS) and layer.weight not in seen:
-                weights[f"{name}.weight"] = layer.weight
-                seen.add(layer.weight)
+        weights = dict(self.network.named_parameters())
+        if self.matrices is None:
+            layers = {layer.weight for layer in self.network.modules() if isinstance(layer, PRUNABLE_LAYERS)}
+            weights = {name: weight for name, weight in weights.items() if weight in layers}
+        else:
+            weights = {name: weight for name, weight in weights.items() if name in self.matrices}
         for pattern in self.exclude:
             if not any(fnmatch(name, pattern) for name in weights):
                 raise ValueError(f"exclude: {pattern!r} matches none of the prunable weights {', '.join(weights)}")
@@ -90,19 +113,51 @@ def build_network(architecture: str, options: Mapping[str, Any], num_classes: in
         factory = getattr(_import_file(place) if place.endswith(".py") else importlib.import_module(place), name)
     except (ImportError, AttributeError, FileNotFoundError) as error:
         raise ValueError(f"architecture {architecture!r}: {error}") from None
-    return factory(**options, **({"num_classes": num_classes} if num_classes else {}))
+    return _taken(factory(**options, **({"num_classes": num_classes} if num_classes else {})), architecture)
 
 
-def build_backbone(settings: Mapping[str, Any], num_classes: int = 0) -> Backbone:
-    """The backbone of one config entry (keys architecture, options, mean, std, exclude), randomly initialised."""
-    network = build_network(settings["architecture"], settings["options"], num_classes)
-    backbone = Backbone(network, settings["mean"], settings["std"], settings["exclude"])
-    return backbone.eval().to(memory_format=torch.channels_last)
+def _taken(network: Any, architecture: str) -> nn.Module:
+    """What a factory has made, its tensors in single precision, as images are. Raises ValueError unless it is a module
+    of known shapes."""
+    if not isinstance(network, nn.Module):
+        kind = type(network).__name__
+        raise ValueError(f"architecture {architecture!r} makes a {kind}; what is taken is a torch.nn.Module")
+    lazy = [name for name, tensor in network.named_parameters() if nn.parameter.is_lazy(tensor)]
+    if lazy:
+        raise ValueError(
+            f"architecture {architecture!r}: the shape of {', '.join(lazy)} is known only after a forward pass (lazy "
+            "modules); run one in the factory, network(torch.zeros(1, 3, height, width)), before it returns the network"
+        )
+    return network.float()
+
+
+def build_backbone(
+    settings: Mapping[str, Any],
+    contiguous: bool = False,
+    matrices: Collection[str] | None = None,
+    folded: bool = True,
+) -> Backbone:
+    """The backbone of one config entry (keys architecture, options, mean, std, exclude), randomly initialised.
+
+    folded: its weights are plain parameters (`prunetransfer.plain`); a network to be trained from scratch stays as the
+    architecture has it.
+    """
+    network = build_network(settings["architecture"], settings["options"])
+    backbone = Backbone(
+        plain(network) if folded else network, settings["mean"], settings["std"], settings["exclude"], matrices
+    )
+    backbone.lay_out(contiguous)
+    return backbone.eval()
 
 
 def load_backbone(settings: Mapping[str, Any], weights: str | Path, device: torch.device) -> Backbone:
-    """The backbone of one config entry with converted weights from `weights`, in evaluation mode on `device`."""
-    backbone = build_backbone(settings)
+    """The backbone of one config entry with converted weights from `weights`, in evaluation mode on `device`.
+
+    Its layout and what may be pruned are as the trial pass of the weights job has found them.
+    """
+    found = read_metadata(weights).get("trial", {})
+    matrices = [row["parameter"] for row in found["parameters"] if row["matrix"]] if found else None
+    backbone = build_backbone(settings, contiguous=found.get("contiguous", False), matrices=matrices)
     load_state(backbone, weights)
     return backbone.to(device)
 

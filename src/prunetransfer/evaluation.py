@@ -19,6 +19,7 @@ from prunetransfer.finite import not_finite
 from prunetransfer.heads import Head
 from prunetransfer.heads.fitting import fit_head
 from prunetransfer.heads.knn import nearest_neighbours
+from prunetransfer.trial import check_pruned
 
 NO_ANSWER = -1  # the class of an image whose output is NaN or infinite
 
@@ -104,7 +105,9 @@ def evaluate_grid(
             load_state(backbone, path)
         else:
             backbone.network.load_state_dict(state)
-            backbone.prune(load_mask(path, backbone.device))
+            mask = load_mask(path, backbone.device)
+            backbone.prune(mask)
+            check_pruned(backbone, mask, test.images[:1])
         metadata = read_metadata(path)
         for found in _measure(backbone, head, test, train, readouts, path):
             predictions.append(_prediction(metadata["sparsity"], found))

@@ -11,7 +11,7 @@ import yaml
 from torch import nn
 from unit.reference import assert_exact, backbone_of
 
-from prunetransfer.backbones import build_backbone
+from prunetransfer.backbones import build_backbone, build_network
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -21,6 +21,15 @@ def squeezenet() -> nn.Module:
     import torchvision
 
     return nn.Sequential(torchvision.models.squeezenet1_1().features[:6], nn.AdaptiveAvgPool2d(1), nn.Flatten())
+
+
+def torchvision_vit() -> nn.Module:
+    """Its attention is PyTorch's own."""
+    import torchvision
+
+    network = torchvision.models.VisionTransformer(32, 16, 1, 2, 24, 48)
+    network.heads = nn.Identity()
+    return network
 
 
 def network_of(architecture: str, **options: Any) -> nn.Module:
@@ -43,6 +52,7 @@ def named_by_studies() -> dict[str, tuple[str, dict[str, Any], int]]:
 
 WINDOWS = {"img_size": 56, "depths": (2, 2), "embed_dim": 12, "num_heads": (1, 2)}
 VIT = {"img_size": 32, "depth": 1, "embed_dim": 24, "num_heads": 2}
+STANDARDISED = {"num_classes": 0, "layers": [1], "channels": [128], "stem_chs": 32}
 SMALL = {
     "resnet": ("resnet18", {"layers": [1, 1, 1, 1], "channels": [8, 8, 16, 16]}, 32),
     "resnext": (
@@ -70,6 +80,8 @@ SMALL = {
         32,
     ),
     "squeezenet": (f"{__name__}:squeezenet", {}, 32),
+    "attention of PyTorch": (f"{__name__}:torchvision_vit", {}, 32),
+    "standardised weights": ("timm.models.resnetv2:ResNetV2", STANDARDISED, 16),
 }
 FAMILIES = SMALL | named_by_studies()
 
@@ -91,8 +103,8 @@ def test_fused_and_plain_attention(name, fused):
         timm.layers.set_fused_attn(bool(before))
 
 
-def test_standardised_weights_are_taken_image_by_image():
-    network = network_of("timm.models.resnetv2:ResNetV2", num_classes=0, layers=[1], channels=[128], stem_chs=32)
+def test_weights_that_are_standardised_in_the_forward_pass_are_taken_image_by_image():
+    network = build_network("timm.models.resnetv2:ResNetV2", STANDARDISED)  # as it is, not folded
     assert_exact(network, 16, slow=list(backbone_of(network).prunable()))
 
 

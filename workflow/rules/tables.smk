@@ -2,6 +2,7 @@ TABLES = {
     name: RESULTS / f"tables/{name}.parquet"
     for name in (
         "accuracy",
+        "parameters",
         "layer_sparsity",
         "damping",
         "convergence",
@@ -79,6 +80,26 @@ rule aggregate:
         **job(mem_mb=2000, minutes=10),
     script:
         "../scripts/aggregate.py"
+
+
+rule parameters:
+    input:
+        [WEIGHTS / f"{name}.safetensors" for name in config["backbones"]],
+    output:
+        report(TABLES["parameters"], caption="../report/parameters.rst", category="Tables"),
+    params:
+        study=config["study"],
+        backbones=list(config["backbones"]),
+        code=code("parameters"),
+    log:
+        LOGS / "parameters.log",
+    benchmark:
+        COSTS / "parameters.tsv"
+    localrule: True
+    resources:
+        **job(mem_mb=2000, minutes=10),
+    script:
+        "../scripts/parameters.py"
 
 
 rule layer_sparsity:

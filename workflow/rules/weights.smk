@@ -17,6 +17,7 @@ rule download_weights:
     params:
         backbone=architecture,
         weights=lambda wildcards: config["backbones"][wildcards.backbone]["weights"],
+        size=lambda wildcards: config["backbones"][wildcards.backbone]["size"],
         code=code("download_weights"),
     log:
         LOGS / "weights/{backbone}.log",

@@ -8,6 +8,7 @@ from prunetransfer.artifacts import check, provenance, write_tensors
 from prunetransfer.backbones import build_network
 from prunetransfer.digest import file_digest
 from prunetransfer.stage import stage
+from prunetransfer.trial import try_backbone
 from prunetransfer.weights.checkpoints import as_timm_reads, convert, read_checkpoint
 from prunetransfer.weights.sources import fetch
 
@@ -18,7 +19,7 @@ with stage(snakemake):
     network = build_network(architecture, options)
     made = provenance(backbone | weights)
     if weights["source"] == "random":
-        tensors = convert(network.state_dict(), network)
+        convert(network.state_dict(), network)
     else:
         if snakemake.input:
             check(snakemake.input[0])
@@ -27,6 +28,7 @@ with stage(snakemake):
         state = read_checkpoint(checkpoint, weights["entry"], weights["prefix"], weights["rename"])
         if source == "timm":
             state = as_timm_reads(state, architecture, options)
-        tensors = convert(state, network, weights["ignore"], weights["missing"])
+        convert(state, network, weights["ignore"], weights["missing"])
         made["checkpoint_sha256"] = file_digest(checkpoint)
+    tensors, made["trial"] = try_backbone(network, backbone, snakemake.params.size)
     write_tensors(snakemake.output[0], tensors, made)

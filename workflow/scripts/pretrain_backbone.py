@@ -12,13 +12,17 @@ from prunetransfer.pretraining.card import card_of, checkpoint_of
 from prunetransfer.pretraining.run import pretrain
 from prunetransfer.saved_state import SavedState
 from prunetransfer.stage import stage
+from prunetransfer.trial import features_of, settle_layout
 
 with stage(snakemake):
     recipe = dict(snakemake.params.recipe)
     dataset, seed = recipe.pop("dataset"), recipe.pop("seed")
     device = prepare_process(snakemake.threads, seed)
     train, test = read_split(snakemake.input.train), read_split(snakemake.input.test)
-    backbone = build_backbone(snakemake.params.backbone).to(device)
+    backbone = build_backbone(snakemake.params.backbone, folded=False)
+    backbone.lay_out(contiguous=True)
+    settle_layout(backbone, train.images[:2], features_of(backbone, train.images[:2]))
+    backbone.to(device)
     made_with = {**snakemake.params.backbone, **snakemake.params.recipe, "device": device_name(device)}
     saved = SavedState(snakemake.output.weights, made_with, snakemake.input)
     pretraining, curve = pretrain(backbone, train, seed, saved, **recipe)

@@ -11,6 +11,7 @@ from prunetransfer.heads import read_head
 from prunetransfer.recovery import RESUMABLE, UNLABELLED
 from prunetransfer.saved_state import SavedState
 from prunetransfer.stage import stage
+from prunetransfer.trial import check_pruned
 
 with stage(snakemake):
     settings, seed = dict(snakemake.params.recovery), int(snakemake.wildcards.seed)
@@ -31,6 +32,7 @@ with stage(snakemake):
     saved = SavedState(snakemake.output[0], made_with, snakemake.input)
     resumable = {"saved": saved} if name in RESUMABLE else {}
     curve = recovery.recover(backbone, dense, mask, head, train, seed, **resumable, **settings)
+    check_pruned(backbone, mask, train.images[:1])
     tensors = {key: tensor.cpu().numpy() for key, tensor in backbone.network.state_dict().items()}
     grid = {key: read_metadata(snakemake.input.mask)[key] for key in ("sparsity", "achieved_sparsity")}
     record = {"job": dict(snakemake.wildcards), "curve": curve}

@@ -22,6 +22,25 @@ LAYER_SPARSITY = pa.schema(
     ]
 )
 
+PARAMETERS = pa.schema(
+    [
+        STUDY,
+        BACKBONE,
+        key("parameter", pa.string(), "name of the parameter in the backbone, its weights plain"),
+        value("depth", pa.int64(), "", "place of the parameter in the order of definition, from 0"),
+        value("numbers", pa.int64(), "numbers", "numbers that it holds"),
+        value("prunable", pa.bool_(), "", "whether masks may prune it"),
+        value(
+            "left_out",
+            pa.string(),
+            "",
+            "why it is not prunable: `no feature depends on it`, `no matrix that multiplies activations`, or "
+            "`excluded` by the config; null where it is",
+            nullable=True,
+        ),
+    ]
+)
+
 DAMPING = pa.schema(
     [
         STUDY,

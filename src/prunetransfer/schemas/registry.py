@@ -5,13 +5,14 @@ from __future__ import annotations
 from prunetransfer.schemas.accuracy import ACCURACY
 from prunetransfer.schemas.costs import COSTS
 from prunetransfer.schemas.landscape import ALIGNMENT, LANDSCAPE, PATHS, PERTURBATIONS, SPECTRUM
-from prunetransfer.schemas.masks import CONVERGENCE, DAMPING, LAYER_SPARSITY, MASK_OVERLAP
+from prunetransfer.schemas.masks import CONVERGENCE, DAMPING, LAYER_SPARSITY, MASK_OVERLAP, PARAMETERS
 from prunetransfer.schemas.safe import PREDICTED_LOSS, PREDICTED_SAFE, SAFE_SPARSITY
 from prunetransfer.schemas.training import PRETRAINING, TRAINING
 from prunetransfer.schemas.verdicts import CHANGES, COMPARISONS, INTERVALS, VERDICTS
 
 TABLES = {
     "accuracy": ACCURACY,
+    "parameters": PARAMETERS,
     "layer_sparsity": LAYER_SPARSITY,
     "damping": DAMPING,
     "convergence": CONVERGENCE,
