@@ -193,6 +193,13 @@ def source_files(wildcards):
     return {"head": head(source, wildcards.backbone), "train": images(source, wildcards.backbone, "train")}
 
 
+def score_settings(wildcards):
+    """The entry of a criterion's score; sparsities, which are mostly the study's, only where its damping is chosen by them."""
+    settings = config["scores"][split_name(wildcards.criterion)[0]]
+    unread = () if settings.get("damping") == "auto" else ("damping_sparsities",)
+    return {key: value for key, value in settings.items() if key not in unread}
+
+
 def score_digest(wildcards):
     function = score_function(split_name(wildcards.criterion)[0])
     curvature = SCORES[function].curvature
