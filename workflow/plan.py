@@ -19,6 +19,7 @@ from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
+from prunetransfer.caches import settle_caches  # noqa: E402
 from prunetransfer.jobs import split_name  # noqa: E402
 from prunetransfer.planning import Job, page, plan  # noqa: E402
 
@@ -96,6 +97,8 @@ def main() -> None:
     parser.add_argument("--configfile", type=Path, help="the study, where it is not config.yaml")
     parser.add_argument("targets", nargs="*", help="what to make, where it is not all")
     options = parser.parse_args()
+    if moved := settle_caches():
+        print(moved, file=sys.stderr)
     workflow = dry_run(options.configfile, options.targets)
     config = workflow.globals["config"]
     jobs = list(planned(workflow))

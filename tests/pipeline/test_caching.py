@@ -7,6 +7,7 @@ import os
 import pytest
 
 from prunetransfer.process import REVISION
+from prunetransfer.schemas.accuracy import ACCURACY
 from prunetransfer.schemas.costs import COSTS
 from prunetransfer.tables import read_table
 
@@ -73,6 +74,29 @@ def test_a_new_sparsity_leaves_scores_and_other_masks(study):
         "tables/convergence",
         "tables/mask_overlap",
     }
+
+
+def test_a_new_seed_shares_what_no_seed_changes(study):
+    study.config |= {"seeds": [0, 1]}
+    drawn = {f"{job}/seed1.parquet" for job in EVALUATIONS if "/magnitude/none/" not in job}
+    assert len(drawn) == 8 - 2
+    assert study.planned() == {
+        "scores/net/diagonal@red/seed1",
+        *(f"masks/net/diagonal@red/seed1/{sparsity}" for sparsity in ("0.0", "0.4")),
+        *(f"recovered/finetune@red/net/{criterion}/seed1/0.4" for criterion in ("magnitude", "diagonal@red")),
+        *(job.removesuffix(".parquet") for job in drawn),
+        *FROM_ACCURACY,
+        *FROM_LAYERS,
+        "tables/training",
+        "tables/mask_overlap",
+    }
+    study.run()
+    assert study.planned() == set()
+    accuracy = read_table(study.folder / "results/tiny/tables/accuracy.parquet", ACCURACY)
+    of_seeds = [rows.drop(columns="seed").reset_index(drop=True) for _, rows in accuracy.groupby("seed")]
+    shared = [rows[rows["prune_source"].isna() & (rows["recovery"] == "none")] for rows in of_seeds]
+    assert len(of_seeds[0]) == len(of_seeds[1]) == 2 * (2 + 2 + 1 + 1)
+    assert len(shared[0]) == 2 * 2 and shared[0].equals(shared[1])
 
 
 def test_a_new_score_leaves_the_others(study):

@@ -148,3 +148,12 @@ def test_a_full_disk_is_named_and_what_it_stopped_is_made_up_for(study):
     assert not list(figure.parent.glob("retention*")) and not list(figure.parent.glob(".*"))
     study.run()
     assert figure.read_bytes() == before
+
+
+def test_a_home_that_cannot_be_written_stops_nothing(new_study, monkeypatch, tmp_path):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("HOME", str(tmp_path / "file"))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    told = new_study.run("results/tiny/heads/net/red.safetensors")
+    assert told.count("cannot be written") == 1 and "XDG_CACHE_HOME names another folder" in told
+    assert (new_study.folder / "results/tiny/heads/net/red.safetensors").exists()

@@ -110,18 +110,20 @@ def test_training_curves_are_in_a_table(finished_study):
     assert curves["train_top1"].between(0.5, 1).all()
 
 
-def test_damping_that_was_tried_and_chosen_is_in_a_table(study):
+def test_damping_that_was_tried_and_chosen_is_in_a_table(new_study):
     settings = {"score": "block", "samples": 8, "block_size": 4}
-    study.config |= {"scores": {"block": {**settings, "damping": "auto"}, "block-1": {**settings, "damping": 1}}}
-    study.run("results/tiny/tables/damping.parquet")
-    damping = read_table(study.folder / RESULTS / "tables/damping.parquet", DAMPING)
-    assert damping.groupby("score")["chosen"].sum().to_dict() == {"block": 1, "block-1": 1}
+    new_study.config |= {"scores": {"block": {**settings, "damping": "auto"}, "block-1": {**settings, "damping": 1}}}
+    new_study.run("results/tiny/tables/damping.parquet")
+    damping = read_table(new_study.folder / RESULTS / "tables/damping.parquet", DAMPING)
+    assert damping.groupby("score")["chosen"].sum().to_dict() == {"block": 2, "block-1": 1}
     given, tried = (damping[damping["score"] == name] for name in ("block-1", "block"))
-    assert given["damping"].tolist() == [1.0] and given["loss"].isna().all()
-    assert tried["damping"].tolist() == list(GRID)
-    assert tried["loss"].min() == tried[tried["chosen"]]["loss"].item()
-    score = read_metadata(study.folder / RESULTS / "scores/net/block@red/seed0.safetensors")
-    assert score["damping"] == tried[tried["chosen"]]["damping"].item()
+    assert given["damping"].tolist() == [1.0] and given["loss"].isna().all() and given["sparsity"].isna().all()
+    losses = tried.pivot(index="damping", columns="sparsity", values="loss")
+    assert losses.index.tolist() == list(GRID) and losses.columns.tolist() == new_study.config["sparsities"]
+    score = read_metadata(new_study.folder / RESULTS / "scores/net/block@red/seed0.safetensors")
+    assert {score["damping"]} == set(tried["damping"][tried["chosen"]]) == {losses.prod(axis=1).idxmin()}
+    new_study.config |= {"sparsities": [0.0, 0.4, 0.6]}
+    assert {job for job in new_study.planned() if job.startswith("scores")} == {"scores/net/block@red/seed0"}
 
 
 def test_scores_on_fewer_images_are_compared_with_that_on_most(study):

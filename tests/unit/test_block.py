@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
+import math
 
 import pytest
 import torch
@@ -14,7 +15,7 @@ from prunetransfer import devices
 from prunetransfer.backbones import extract_features
 from prunetransfer.curvature import block, blocks, gradients
 from prunetransfer.curvature.blocks import LayerBlocks, NotPositiveDefinite
-from prunetransfer.curvature.damping import GRID, held_out, pruned_losses
+from prunetransfer.curvature.damping import GRID, held_out, least_damaging, pruned_losses
 from prunetransfer.curvature.gradients import Rows
 from prunetransfer.datasets.splits import Split, balanced_subset
 from prunetransfer.losses import LOSSES
@@ -25,7 +26,7 @@ WEIGHTS = {name: torch.empty(size) for name, size in SIZES.items()}
 SETTINGS = {
     **{"loss": "squared", "curvature": "empirical", "draws": None, "samples": 12, "sampling": "balanced"},
     **{"block_size": 7},
-    **{"damping": 1e-2, "damping_relative": False, "damping_sparsity": 0.5, "memory_budget": None},
+    **{"damping": 1e-2, "damping_relative": False, "memory_budget": None},
 }
 
 
@@ -247,11 +248,11 @@ def test_without_a_budget_it_is_a_share_of_the_free_memory(monkeypatch):
 
 
 @pytest.mark.parametrize("relative", [False, True])
-def test_auto_takes_the_damping_of_least_loss_on_other_images(relative):
+def test_auto_takes_the_damping_of_least_loss_on_other_images_over_all_sparsities(relative):
     backbone = backbone_of("conv")
     head, train = head_of(backbone), images_of(30)
     before = state_of(backbone)
-    settings = SETTINGS | {"damping_relative": relative, "damping_sparsity": 0.6}
+    settings = SETTINGS | {"damping_relative": relative, "damping_sparsities": [0.2, 0.6, 0.9]}
     curvature, record = block.compute(backbone, head, train, 3, **settings | {"damping": "auto"})
     assert all(torch.equal(tensor, before[name]) for name, tensor in backbone.network.state_dict().items())
 
@@ -260,15 +261,18 @@ def test_auto_takes_the_damping_of_least_loss_on_other_images(relative):
     expected = {}
     for damping in GRID:
         values, given = block.compute(backbone, head, train, 3, **settings | {"damping": damping})
-        assert (given["damping"], given["damping_tried"]) == (damping, {damping: None})
+        assert (given["damping"], given["damping_tried"]) == (damping, {damping: {}})
         scores = {name: (0.5 * w**2 / values[name]).numpy() for name, w in weights_of(backbone).items()}
-        pruned = copy.deepcopy(backbone)
-        pruned.prune({name: torch.from_numpy(keep) for name, keep in global_mask(scores, 0.6).items()})
-        outputs = head(extract_features(pruned, others.images))
-        expected[damping] = LOSSES["squared"](outputs, others.labels).mean().item()
-    assert record["damping_tried"] == pytest.approx(expected)
-    assert len(set(expected.values())) > 2  # the choice matters
-    assert record["damping"] == min(expected, key=expected.get)
+        expected[damping] = {}
+        for sparsity in settings["damping_sparsities"]:
+            pruned = copy.deepcopy(backbone)
+            pruned.prune({name: torch.from_numpy(keep) for name, keep in global_mask(scores, sparsity).items()})
+            outputs = head(extract_features(pruned, others.images))
+            expected[damping][sparsity] = LOSSES["squared"](outputs, others.labels).mean().item()
+        assert record["damping_tried"][damping] == pytest.approx(expected[damping])
+    products = {damping: math.prod(losses.values()) for damping, losses in expected.items()}
+    assert len(set(products.values())) > 2  # the choice matters
+    assert record["damping"] == min(products, key=products.get)
     best, _ = block.compute(backbone, head, train, 3, **settings | {"damping": record["damping"]})
     assert all(torch.equal(curvature[name], values) for name, values in best.items())
 
@@ -283,9 +287,22 @@ def test_a_damping_that_fails_is_recorded_without_a_loss(monkeypatch):
         return inverse_diagonal(self, images, damping)
 
     monkeypatch.setattr(LayerBlocks, "inverse_diagonal", failing)
-    _, record = block.compute(backbone, head_of(backbone), images_of(30), 0, **SETTINGS | {"damping": "auto"})
-    assert [damping for damping, loss in record["damping_tried"].items() if loss is None] == [1e-8, 1e-7, 1e-6, 1e-5]
+    settings = SETTINGS | {"damping": "auto", "damping_sparsities": [0.5]}
+    _, record = block.compute(backbone, head_of(backbone), images_of(30), 0, **settings)
+    assert [damping for damping, loss in record["damping_tried"].items() if not loss] == [1e-8, 1e-7, 1e-6, 1e-5]
     assert record["damping"] >= 1e-4
+
+
+def test_a_damping_that_ruins_low_sparsities_is_not_chosen_for_a_little_at_a_high_one():
+    losses = {
+        1e-6: {0.3: 0.20, 0.4: 0.30, 0.5: 0.340, 0.9: 0.90},
+        1e-4: {0.3: 0.10, 0.4: 0.15, 0.5: 0.345, 0.9: 1.30},
+        1e-2: {0.3: 0.15, 0.4: 0.25, 0.5: 0.400, 0.9: 0.95},
+    }
+    assert least_damaging(losses) == 1e-4
+    assert min(losses, key=lambda damping: losses[damping][0.5]) == 1e-6  # what one sparsity would say
+    assert min(losses, key=lambda damping: sum(losses[damping].values())) == 1e-6  # and the plain mean
+    assert least_damaging({1e-2: {0.5: 0.0}, 1e-4: {0.5: 0.0}}) == 1e-4  # the smaller of equals, and no logarithm of 0
 
 
 def test_held_out_images_are_other_ones_balanced_and_at_most_as_many():
@@ -316,8 +333,20 @@ def test_the_backbone_is_restored_when_the_loss_cannot_be_computed():
     broken = images_of(3)
     broken = Split(broken.images[..., :2], broken.labels, broken.classes)
     with pytest.raises(RuntimeError):
-        pruned_losses(backbone, head, broken, {1.0: ones}, "squared", 0.5)
+        pruned_losses(backbone, head, broken, {1.0: ones}, "squared", [0.5])
     assert all(torch.equal(tensor, before[name]) for name, tensor in backbone.network.state_dict().items())
+
+
+def test_a_damping_whose_loss_is_not_finite_is_left_out(monkeypatch):
+    backbone = backbone_of("conv")
+    head, ones = head_of(backbone), {name: torch.ones_like(w) for name, w in weights_of(backbone).items()}
+    losses = iter([0.1, math.nan, 0.3, 0.3])
+    monkeypatch.setitem(LOSSES, "squared", lambda outputs, labels: torch.tensor([next(losses)]))
+    found = pruned_losses(backbone, head, images_of(3), {1e-4: ones, 1.0: ones}, "squared", [0.3, 0.5])
+    assert list(found) == [1.0] and found[1.0] == pytest.approx({0.3: 0.3, 0.5: 0.3})
+    monkeypatch.setitem(LOSSES, "squared", lambda outputs, labels: torch.tensor([math.inf]))
+    with pytest.raises(ValueError, match="not finite at any λ; give damping a number"):
+        pruned_losses(backbone, head, images_of(3), {1.0: ones}, "squared", [0.5])
 
 
 # --- the engine's names -----------------------------------------------------------------------------------------------

@@ -32,7 +32,7 @@ def test_fills_every_default_at_every_depth(repository, root):
         "diagonal": {"score": "diagonal", "loss": "cross_entropy"} | drawn,
         "block-1": {
             **{"score": "block", "loss": "squared", **drawn, "block_size": 64},
-            **{"damping": 1.0, "damping_relative": False, "damping_sparsity": 0.5, "memory_budget": None},
+            **{"damping": 1.0, "damping_relative": False, "memory_budget": None, "damping_sparsities": [0.0, 0.3, 0.5]},
         },
     }
     assert filled["recoveries"]["none"] == {}

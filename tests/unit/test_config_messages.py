@@ -173,7 +173,17 @@ WRONG = [
     ("scores/block-1/damping", 0, "scores.block-1.damping = 0: must be auto or a number above 0"),
     ("scores/block-1/damping", None, "scores.block-1.damping = null: must be auto or a number above 0"),
     ("scores/block-1/damping_relative", 1, "scores.block-1.damping_relative = 1: must be one of true, false"),
-    ("scores/block-1/damping_sparsity", 0, "scores.block-1.damping_sparsity = 0: must be above 0 and below 1"),
+    (
+        "scores/block-1/damping_sparsities",
+        [],
+        "scores.block-1.damping_sparsities = []: "
+        "must be a list of at least one, each a number at least 0 and below 1, none twice",
+    ),
+    (
+        "scores/block-1/damping_sparsities",
+        [0.3, 1],
+        "scores.block-1.damping_sparsities[1] = 1: must be at least 0 and below 1",
+    ),
     ("scores/block-1/memory_budget", 0, "scores.block-1.memory_budget = 0: must be a number above 0, or null"),
     # numbers that YAML 1.1 reads as text
     (

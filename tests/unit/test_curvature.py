@@ -24,7 +24,7 @@ IMAGES = images_of(7)  # with chunks of 3 the last holds one image
 BLOCK = 7  # shorter blocks end every layer of the conv net
 DAMPING = 1e-2
 SETTINGS = {"curvature": "empirical", "draws": None, "sampling": "balanced"}
-ABSOLUTE = {"damping_relative": False, "damping_sparsity": 0.5, "memory_budget": None}
+ABSOLUTE = {"damping_relative": False, "memory_budget": None}
 
 Tensors = dict[str, Tensor]
 

@@ -88,7 +88,7 @@ def diagonal_of(
 def block_of(backbone: Backbone, head: Head, curvature: str, loss: str, draws: int | None = None) -> Tensors:
     settings = {"loss": loss, "curvature": curvature, "draws": draws, "samples": 5, "sampling": "balanced"}
     settings |= {"block_size": BLOCK, "damping": DAMPING, "damping_relative": False}
-    return block.compute(backbone, head, IMAGES, 0, **settings, damping_sparsity=0.5, memory_budget=None)[0]
+    return block.compute(backbone, head, IMAGES, 0, **settings, memory_budget=None)[0]
 
 
 def assert_near(found: Tensors, expected: Tensors, tolerance: float) -> None:

@@ -75,7 +75,15 @@ def test_a_table_may_have_no_rows(tmp_path):
 
 
 def test_truth_is_not_read_out_of_numbers(tmp_path):
-    row = {"study": "mini", "backbone": "vit", "score": "block", "prune_source": "digits", "seed": 0, "damping": 1e-4}
+    row = {
+        "study": "mini",
+        "backbone": "vit",
+        "score": "block",
+        "prune_source": "digits",
+        "seed": 0,
+        "damping": 1e-4,
+        "sparsity": None,
+    }
     write_table(tmp_path / "t.parquet", pd.DataFrame([{**row, "loss": None, "chosen": True}]), DAMPING, {})
     assert read_table(tmp_path / "t.parquet", DAMPING)["chosen"].tolist() == [True]
     with pytest.raises(ArtifactError, match="column chosen holds int64; allowed is bool"):

@@ -129,6 +129,22 @@ def criteria():
             yield from (f"{score}@{source}" for source in config["sources"])
 
 
+def is_shared(criterion, recovery="none"):
+    """Do all seeds share the files of the first, as nothing of them is drawn: those of a data-free mask, not recovered?"""
+    return recovery == "none" and split_name(criterion)[1] is None
+
+
+def seeds(criterion, recovery="none"):
+    """The seeds that have files of their own."""
+    return config["seeds"][:1] if is_shared(criterion, recovery) else config["seeds"]
+
+
+def mask(backbone, criterion, seed, sparsity):
+    """The mask that a seed prunes with."""
+    seed = config["seeds"][0] if is_shared(criterion) else seed
+    return RESULTS / f"masks/{backbone}/{criterion}/seed{seed}/{sparsity}.safetensors"
+
+
 def recoveries(backbone, criterion):
     """Every recovery of a criterion: tuned on the criterion's own source, or on each where it is data-free."""
     score, source = split_name(criterion)
@@ -197,6 +213,13 @@ def source_files(wildcards):
     return {"head": head(source, wildcards.backbone), "train": images(source, wildcards.backbone, "train")}
 
 
+def score_settings(wildcards):
+    """The entry of a criterion's score; sparsities, which are mostly the study's, only where its damping is chosen by them."""
+    settings = config["scores"][split_name(wildcards.criterion)[0]]
+    unread = () if settings.get("damping") == "auto" else ("damping_sparsities",)
+    return {key: value for key, value in settings.items() if key not in unread}
+
+
 def score_digest(wildcards):
     function = score_function(split_name(wildcards.criterion)[0])
     curvature = SCORES[function].curvature
@@ -235,10 +258,10 @@ def recovery_digest(wildcards):
 
 def pruned_files(wildcards):
     """One file a sparsity: masks where nothing is recovered, recovered weights otherwise."""
-    name = wildcards.recovery
-    folder = RESULTS / ("masks" if name == "none" else f"recovered/{name}")
-    place = f"{folder}/{wildcards.backbone}/{wildcards.criterion}/seed{wildcards.seed}"
-    return [f"{place}/{sparsity}.safetensors" for sparsity in sparsities(name)]
+    grid = sparsities(wildcards.recovery)
+    if wildcards.recovery == "none":
+        return [mask(wildcards.backbone, wildcards.criterion, wildcards.seed, sparsity) for sparsity in grid]
+    return [RECOVERED.format(**wildcards, sparsity=sparsity) for sparsity in grid]
 
 
 def pretraining_images(split):

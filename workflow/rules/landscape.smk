@@ -28,7 +28,7 @@ def landscape_settings(*keys):
 
 def landscape_masks(wildcards):
     return [
-        RESULTS / f"masks/{wildcards.backbone}/{criterion}/seed{wildcards.seed}/{decimal(sparsity)}.safetensors"
+        mask(wildcards.backbone, criterion, wildcards.seed, decimal(sparsity))
         for criterion in criteria()
         if split_name(criterion)[0] in LANDSCAPE["scores"]
         for sparsity in LANDSCAPE["sparsities"]

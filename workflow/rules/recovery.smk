@@ -2,7 +2,7 @@ rule recover:
     input:
         unpack(recovery_files),
         weights=WEIGHTS / "{backbone}.safetensors",
-        mask=RESULTS / "masks/{backbone}/{criterion}/seed{seed}/{sparsity}.safetensors",
+        mask=lambda wildcards: mask(wildcards.backbone, wildcards.criterion, wildcards.seed, wildcards.sparsity),
     output:
         intermediate("recovered", RECOVERED),
     params:

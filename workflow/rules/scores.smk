@@ -6,7 +6,7 @@ rule compute_score:
         intermediate("scores", RESULTS / "scores/{backbone}/{criterion}/seed{seed}.safetensors"),
     params:
         backbone=architecture,
-        score=lambda wildcards: config["scores"][split_name(wildcards.criterion)[0]],
+        score=score_settings,
         code=score_digest,
     log:
         LOGS / "scores/{backbone}/{criterion}/seed{seed}.log",

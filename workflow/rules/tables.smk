@@ -25,21 +25,21 @@ EVALUATIONS = [
     for criterion in criteria()
     for recovery in recoveries(backbone, criterion)
     for targets in TARGETS
-    for seed in config["seeds"]
+    for seed in seeds(criterion, recovery)
 ]
 PREDICTIONS = [path.with_suffix(".predictions.parquet") for path in EVALUATIONS]
 MASKS = [
-    RESULTS / f"masks/{backbone}/{criterion}/seed{seed}/{sparsity}.safetensors"
+    mask(backbone, criterion, seed, sparsity)
     for backbone in config["backbones"]
     for criterion in criteria()
-    for seed in config["seeds"]
+    for seed in seeds(criterion)
     for sparsity in sparsities()
 ]
 ALL_SCORES = [
     RESULTS / f"scores/{backbone}/{criterion}/seed{seed}.safetensors"
     for backbone in config["backbones"]
     for criterion in criteria()
-    for seed in config["seeds"]
+    for seed in seeds(criterion)
 ]
 
 TRAINED = [
@@ -66,6 +66,7 @@ rule aggregate:
         report(TABLES["accuracy"], caption="../report/accuracy.rst", category="Tables"),
     params:
         study=config["study"],
+        seeds=config["seeds"],
         labels={
             name: {key: backbone[key] for key in ("architecture", "pretraining")}
             for name, backbone in config["backbones"].items()
@@ -109,6 +110,7 @@ rule layer_sparsity:
         report(TABLES["layer_sparsity"], caption="../report/layer_sparsity.rst", category="Tables"),
     params:
         study=config["study"],
+        seeds=config["seeds"],
         code=code("layer_sparsity"),
     log:
         LOGS / "layer_sparsity.log",
@@ -189,6 +191,7 @@ rule verdicts:
         comparisons=report(TABLES["comparisons"], caption="../report/comparisons.rst", category="Tables"),
     params:
         study=config["study"],
+        seeds=config["seeds"],
         levels={key: config[key] for key in ("tolerance", "confidence")},
         code=code("verdicts"),
     log:
@@ -209,6 +212,7 @@ rule safe_sparsity:
         report(TABLES["safe_sparsity"], caption="../report/safe_sparsity.rst", category="Tables"),
     params:
         study=config["study"],
+        seeds=config["seeds"],
         levels=config["safe"] | {"confidence": config["confidence"]},
         code=code("safe_sparsity"),
     log:
@@ -250,6 +254,7 @@ rule predicted_loss:
         losses=report(TABLES["predicted_loss"], caption="../report/predicted_loss.rst", category="Tables"),
         sparsities=report(TABLES["predicted_safe"], caption="../report/predicted_safe.rst", category="Tables"),
     params:
+        seeds=config["seeds"],
         tolerance=config["tolerance"],
         code=code("predicted_loss"),
     log:

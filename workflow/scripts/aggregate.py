@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from prunetransfer.analysis.shared import with_seeds
 from prunetransfer.artifacts import provenance
 from prunetransfer.schemas.accuracy import ACCURACY, EVALUATION
 from prunetransfer.stage import stage
@@ -9,7 +10,7 @@ from prunetransfer.tables import read_table, write_table
 
 with stage(snakemake):
     frame = pd.concat([read_table(path, EVALUATION) for path in snakemake.input], ignore_index=True)
-    labels = snakemake.params.labels
+    frame, labels = with_seeds(frame, snakemake.params.seeds), snakemake.params.labels
     frame = frame.assign(
         study=snakemake.params.study,
         architecture=[labels[name]["architecture"] for name in frame["backbone"]],

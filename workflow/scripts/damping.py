@@ -21,10 +21,12 @@ with stage(snakemake):
                 "prune_source": prune_source,
                 "seed": int(job["seed"]),
                 "damping": float(damping),
+                "sparsity": None if sparsity is None else float(sparsity),
                 "loss": loss,
                 "chosen": float(damping) == record["damping"],
             }
-            for damping, loss in record["damping_tried"].items()
+            for damping, losses in record["damping_tried"].items()
+            for sparsity, loss in (losses or {None: None}).items()
         ]
     frame = pd.DataFrame(rows, columns=DAMPING.names)
     write_table(snakemake.output[0], frame, DAMPING, provenance({"scores": len(snakemake.input)}))

@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from prunetransfer.analysis.shared import with_seeds
 from prunetransfer.artifacts import provenance, read_metadata
 from prunetransfer.masks import layer_counts, read_mask
 from prunetransfer.schemas.masks import LAYER_SPARSITY
@@ -25,4 +26,5 @@ with stage(snakemake):
             }
             for counts in layer_counts(read_mask(path))
         ]
-    write_table(snakemake.output[0], pd.DataFrame(rows), LAYER_SPARSITY, provenance({"masks": len(snakemake.input)}))
+    frame = with_seeds(pd.DataFrame(rows), snakemake.params.seeds)
+    write_table(snakemake.output[0], frame, LAYER_SPARSITY, provenance({"masks": len(snakemake.input)}))

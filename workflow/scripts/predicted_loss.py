@@ -3,6 +3,7 @@
 import pandas as pd
 
 from prunetransfer.analysis.predicted import predicted_increase, predicted_losses, predicted_safe
+from prunetransfer.analysis.shared import with_seeds
 from prunetransfer.artifacts import provenance, read_metadata, read_tensors
 from prunetransfer.masks import read_mask
 from prunetransfer.schemas.accuracy import ACCURACY
@@ -29,7 +30,7 @@ with stage(snakemake):
             sparsity = read_metadata(mask)["sparsity"]
             rows.append(about | {"sparsity": sparsity, "predicted": predicted_increase(scores, read_mask(mask))})
     accuracy, tolerance = read_table(snakemake.input.accuracy, ACCURACY), snakemake.params.tolerance
-    losses = predicted_losses(pd.DataFrame(rows), accuracy)
+    losses = predicted_losses(with_seeds(pd.DataFrame(rows), snakemake.params.seeds), accuracy)
     safe = predicted_safe(losses, accuracy, tolerance)
     write_table(snakemake.output.losses, losses, PREDICTED_LOSS, provenance({"scores": len(snakemake.input.scores)}))
     write_table(snakemake.output.sparsities, safe, PREDICTED_SAFE, provenance({"tolerance": tolerance}))

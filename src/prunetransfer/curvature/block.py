@@ -10,7 +10,7 @@ from torch import Tensor
 
 from prunetransfer.backbones import Backbone
 from prunetransfer.curvature.blocks import LayerBlocks, NotPositiveDefinite
-from prunetransfer.curvature.damping import GRID, held_out, pruned_losses
+from prunetransfer.curvature.damping import GRID, held_out, least_damaging, pruned_losses
 from prunetransfer.curvature.gradients import LayerGradient, layer_gradients
 from prunetransfer.curvature.seeds import seeds
 from prunetransfer.datasets.splits import SAMPLINGS, Split, draw_images
@@ -38,14 +38,14 @@ def compute(
     block_size: int,
     damping: float | str,
     damping_relative: bool,
-    damping_sparsity: float,
     memory_budget: float | None,
+    damping_sparsities: Sequence[float] = (),
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """[(F_b + λI)⁻¹]_jj on `samples` images of `train`, drawn with `seed` by `sampling`; and a record.
 
-    The record tells the images, λ, and the loss at each λ that was tried. curvature: one of `seeds`, with its `draws`;
-    damping: λ > 0, times each layer's mean diagonal where `damping_relative`; `auto` takes, of GRID, that with which
-    the backbone pruned to `damping_sparsity` has the least loss on other images of `train`, the smaller of equals.
+    The record tells the images, λ, and the loss at each sparsity for each λ that was tried. curvature: one of `seeds`,
+    with its `draws`; damping: λ > 0, times each layer's mean diagonal where `damping_relative`; `auto` takes the
+    `least_damaging` one of GRID for the backbone pruned to `damping_sparsities`, on other images of `train`.
     memory_budget: MB that F_b may fill; None: `spare_memory`. Raises ValueError where no λ could be used.
     """
     drawn, record = draw_images(train, samples, sampling, seed)
@@ -59,12 +59,12 @@ def compute(
         return inverse_diagonals(gradients, weights, len(drawn.labels), block_size, dampings, damping_relative, budget)
 
     if damping != "auto":
-        return curvatures([damping])[damping], record | {"damping": damping, "damping_tried": {damping: None}}
+        return curvatures([damping])[damping], record | {"damping": damping, "damping_tried": {damping: {}}}
     others = held_out(train, SAMPLINGS[sampling](train.labels, samples, seed), seed)
     found = curvatures(GRID)
-    losses = pruned_losses(backbone, head, others, found, loss, damping_sparsity)
-    best = min(losses, key=losses.__getitem__)
-    return found[best], record | {"damping": best, "damping_tried": {tried: losses.get(tried) for tried in GRID}}
+    losses = pruned_losses(backbone, head, others, found, loss, damping_sparsities)
+    best = least_damaging(losses)
+    return found[best], record | {"damping": best, "damping_tried": {tried: losses.get(tried, {}) for tried in GRID}}
 
 
 def inverse_diagonals(

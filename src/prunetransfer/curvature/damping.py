@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -42,29 +43,44 @@ def pruned_losses(
     images: Split,
     curvatures: Mapping[float, Mapping[str, Tensor]],
     loss: str,
-    sparsity: float,
-) -> dict[float, float]:
-    """λ → mean loss over `images` of the backbone pruned by the block score with that λ's curvature.
+    sparsities: Sequence[float],
+) -> dict[float, dict[float, float]]:
+    """λ → sparsity → mean loss over `images` of the backbone so pruned by the block score with that λ's curvature.
 
-    A loss that is not finite is left out; raises ValueError where none is left. The backbone is as before when this
-    returns or fails.
+    A λ with a loss that is not finite is left out; raises ValueError if none is left. The backbone is as before when
+    this returns or fails.
     """
     weights = backbone.prunable()
     dense = {name: weight.detach().clone() for name, weight in weights.items()}
     labels = images.labels.to(backbone.device)
-    found = {}
+    found: dict[float, dict[float, float]] = {}
     for damping, curvature in curvatures.items():
         scores = SCORES["block"].function(dense, curvature)
-        mask = global_mask({name: values.cpu().numpy() for name, values in scores.items()}, sparsity)
-        try:
-            backbone.prune({name: torch.from_numpy(keep).to(backbone.device) for name, keep in mask.items()})
-            outputs = head(extract_features(backbone, images.images))
-            found[damping] = LOSSES[loss](outputs, labels).mean().item()
-        finally:
-            for name, weight in weights.items():
-                weight.copy_(dense[name])
-        print(f"damping {damping:g}: loss {found[damping]:.5f} on {len(labels)} held-out images", flush=True)
-    finite = {damping: value for damping, value in found.items() if math.isfinite(value)}
-    if not finite:
-        raise ValueError(f"damping: auto: the loss of the pruned backbone is NaN or infinite at each of {list(found)}")
-    return finite
+        arrays = {name: values.cpu().numpy() for name, values in scores.items()}
+        found[damping] = {}
+        for sparsity in sparsities:
+            mask = global_mask(arrays, sparsity)
+            try:
+                backbone.prune({name: torch.from_numpy(keep).to(backbone.device) for name, keep in mask.items()})
+                outputs = head(extract_features(backbone, images.images))
+                found[damping][sparsity] = LOSSES[loss](outputs, labels).mean().item()
+            finally:
+                for name, weight in weights.items():
+                    weight.copy_(dense[name])
+        told = ", ".join(f"{value:.5f} at {sparsity:g}" for sparsity, value in found[damping].items())
+        print(f"damping {damping:g}: loss {told} on {len(labels)} held-out images", flush=True)
+    usable = {damping: of for damping, of in found.items() if all(map(math.isfinite, of.values()))}
+    if not usable:
+        raise ValueError("damping: auto: the loss of the pruned backbone is not finite at any λ; give damping a number")
+    return usable
+
+
+def least_damaging(losses: Mapping[float, Mapping[float, float]]) -> float:
+    """The λ with the least mean over the sparsities of the logarithm of the loss, the smaller of equals.
+
+    losses: λ → sparsity → loss, as `pruned_losses` returns them. By their logarithms a loss that doubles counts alike
+    where it is small, at low sparsities, and where it is large: their plain mean would be about the largest alone.
+    """
+    smallest = np.finfo(np.float32).tiny
+    means = {damping: np.log(np.maximum(list(of.values()), smallest)).mean() for damping, of in losses.items()}
+    return min(sorted(means), key=means.__getitem__)
