@@ -24,10 +24,10 @@ include: "workflow/rules/recovery.smk"
 include: "workflow/rules/evaluation.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/landscape.smk"
+include: "workflow/rules/pretrain.smk"
 include: "workflow/rules/costs.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/pages.smk"
-include: "workflow/rules/pretrain.smk"
 
 
 report: "workflow/report/workflow.rst"

@@ -128,10 +128,18 @@ def test_each_recovery_takes_what_its_function_does(schema):
 
 
 def test_a_recipe_is_what_pretraining_takes(schema):
-    from prunetransfer.pretraining import pretrain
+    from prunetransfer.pretraining.run import pretrain
 
-    recipe = load_schema(schema)["properties"]["pretrain"]["additionalProperties"]["properties"]
+    schema = load_schema(schema)
+    recipe = schema["properties"]["pretrain"]["additionalProperties"]["properties"]
     assert recipe.keys() - {"dataset", "seed"} == keyword_only(pretrain)
+    objectives = schema["$defs"]["pretrain"]
+    assert recipe["objective"]["enum"] == list(objectives)
+    modules_of_objectives = set(modules(prunetransfer.pretraining)) - {"card", "monitor", "run"}
+    assert {name.replace("-", "_") for name in objectives} == modules_of_objectives
+    for name, definition in objectives.items():
+        build = importlib.import_module(f"prunetransfer.pretraining.{name.replace('-', '_')}").build
+        assert definition["properties"].keys() == keyword_only(build), name
 
 
 def test_the_embedded_study_is_valid(repository, schema):

@@ -1,27 +1,40 @@
-"""Pre-training: it learns, its augmentation moves and mirrors, and its weights survive half precision."""
+"""Pre-training: each objective is what its paper says, learns, resumes exactly and is stopped where it fails."""
 
 from __future__ import annotations
+
+import copy
+import importlib
 
 import numpy as np
 import pytest
 import torch
-from unit.networks import VIT, backbone_of, images_of, state_of
+from torch.nn import functional as F
+from unit.networks import CONV, VIT, backbone_of, images_of, state_of
 
+from prunetransfer import saved_state
 from prunetransfer.backbones import Backbone, build_backbone, extract_features
 from prunetransfer.datasets.splits import Split
-from prunetransfer.pretraining import accuracy, half_precision_state, pretrain
-from prunetransfer.training import shift_and_flip
+from prunetransfer.pretraining import run
+from prunetransfer.pretraining.card import card_of, checkpoint_of
+from prunetransfer.pretraining.monitor import Monitor, spread_of
+from prunetransfer.pretraining.run import hold_out, pretrain
+from prunetransfer.saved_state import SavedState
+from prunetransfer.training.augmentation import random_view
 
 RECIPE = {
-    "epochs": 12,
+    "epochs": 8,
     "optimizer": "sgd",
     "learning_rate": 0.1,
     "weight_decay": 1e-4,
     "batch_size": 8,
-    "label_smoothing": 0.1,
-    "shift": 1,
+    "clip_norm": 1.0,
 }
 RATES = {"sgd": 0.1, "adamw": 0.01}
+OBJECTIVES = {
+    "supervised": {"label_smoothing": 0.1, "shift": 1},
+    "moco-v2": {"least_crop": 0.5, "queue": 16, "temperature": 0.2, "momentum": 0.9},
+    "dino": {"least_crop": 0.5, "outputs": 16, "momentum": 0.9, "warmup": 2, "local_views": 1, "local_size": 4},
+}
 
 
 def bright_and_dark(count: int = 32) -> Split:
@@ -31,111 +44,273 @@ def bright_and_dark(count: int = 32) -> Split:
     return Split(images, noise.labels, noise.classes)
 
 
-def classifier(kind: str = "conv") -> Backbone:
+def fresh(kind: str = "conv") -> Backbone:
     torch.manual_seed(0)
-    return build_backbone(VIT, num_classes=3) if kind == "vit" else backbone_of("conv")
+    if kind == "conv":
+        return build_backbone(CONV)
+    return build_backbone(VIT | {"options": VIT["options"] | {"dynamic_img_size": True}})
 
 
-# --- augmentation -----------------------------------------------------------------------------------------------------
+def trained(objective: str, kind: str = "conv", seed: int = 0, saved: SavedState | None = None, **changed):
+    torch.manual_seed(seed)
+    recipe = RECIPE | {"objective": objective} | OBJECTIVES[objective] | changed
+    return pretrain(fresh(kind), bright_and_dark(), seed, saved, **recipe)
 
 
-def moved(image: np.ndarray, dy: int, dx: int, flip: bool) -> np.ndarray:
-    """The image seen through a window shifted by (dy, dx) over its mirrored surroundings."""
-    height, width, _ = image.shape
-    wide = np.pad(image, ((abs(dy), abs(dy)), (abs(dx), abs(dx)), (0, 0)), mode="reflect")
-    window = wide[abs(dy) + dy :, abs(dx) + dx :][:height, :width]
-    return window[:, ::-1] if flip else window
-
-
-@pytest.mark.parametrize("shift", [0, 1, 2])
-def test_augmentation_shifts_and_mirrors_and_nothing_else(shift):
-    image = torch.arange(6 * 7 * 3, dtype=torch.uint8).view(6, 7, 3)
-    shifts = range(-shift, shift + 1)
-    allowed = {moved(image.numpy(), dy, dx, flip).tobytes() for dy in shifts for dx in shifts for flip in (False, True)}
-    assert len(allowed) == 2 * len(shifts) ** 2
+def objective_of(name: str, **changed) -> run.Pretraining:
     torch.manual_seed(0)
-    found = shift_and_flip(image.expand(800, 6, 7, 3), shift)
-    assert found.dtype == torch.uint8
-    assert {one.numpy().tobytes() for one in found} == allowed
+    module = importlib.import_module(f"prunetransfer.pretraining.{name.replace('-', '_')}")
+    pretraining = module.build(fresh(), 5, 3, **OBJECTIVES[name] | changed)
+    pretraining.start_epoch(1)
+    return pretraining
 
 
-def test_each_image_is_augmented_on_its_own():
-    images = images_of(50).images
-    torch.manual_seed(0)
-    found = shift_and_flip(images, 2)
-    for image, one in zip(images.numpy(), found.numpy(), strict=True):
-        variants = [moved(image, dy, dx, f) for dy in range(-2, 3) for dx in range(-2, 3) for f in (False, True)]
-        assert any((one == variant).all() for variant in variants)
-    torch.manual_seed(0)
-    assert torch.equal(shift_and_flip(images, 2), found)
-
-
-# --- training ---------------------------------------------------------------------------------------------------------
+# --- all objectives ---------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("optimizer", RATES)
 @pytest.mark.parametrize("kind", ["conv", "vit"])
-def test_a_few_epochs_learn_a_tiny_task(kind, optimizer, capsys):
-    backbone, train = classifier(kind), bright_and_dark()
-    pretrain(backbone, train, **RECIPE | {"optimizer": optimizer, "learning_rate": RATES[optimizer]})
-    losses = [float(line.split("loss")[1].split()[0]) for line in capsys.readouterr().out.splitlines()]
-    assert len(losses) == 12
-    assert losses[-1] < 0.7 * losses[0]
-    assert not backbone.training
-    assert accuracy(backbone, bright_and_dark(48)) > 0.8
+def test_supervision_learns_a_tiny_task(kind, optimizer):
+    pretraining, curve = trained("supervised", kind, epochs=12, optimizer=optimizer, learning_rate=RATES[optimizer])
+    assert curve[-1]["loss"] < 0.7 * curve[0]["loss"]
+    assert not pretraining.training
+    assert card_of(pretraining, bright_and_dark(), bright_and_dark(48), 0)["test"]["own_top1"] > 0.8
 
 
-def test_pretraining_is_decided_by_the_global_seed():
-    def trained(seed: int) -> dict[str, torch.Tensor]:
-        backbone = classifier()
-        torch.manual_seed(seed)
-        pretrain(backbone, bright_and_dark(), **RECIPE | {"epochs": 1})
-        return state_of(backbone)
+# DINO's teacher rests: where it moves, the loss says how sharp the teacher is, not how well the student agrees.
+@pytest.mark.parametrize(("objective", "momentum"), [("moco-v2", 0.9), ("dino", 1.0)])
+def test_self_supervision_lowers_its_loss(objective, momentum):
+    _, curve = trained(objective, epochs=12, optimizer="adamw", learning_rate=0.01, momentum=momentum)
+    # At first the queue holds random keys and the head's last layer is frozen: what counts is how it goes on.
+    assert min(row["loss"] for row in curve[-3:]) < 0.97 * curve[2]["loss"]
+    assert all(row["train_top1"] is None for row in curve)
 
-    first, again, other = trained(0), trained(0), trained(1)
+
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_the_seed_decides(objective):
+    first, again, other = (state_of(trained(objective, seed=seed, epochs=2)[0].kept) for seed in (0, 0, 1))
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not torch.equal(first["fc.weight"], other["fc.weight"])
 
 
-def test_one_step_is_enough_to_train():
-    backbone = classifier()
-    before = state_of(backbone)
-    pretrain(backbone, bright_and_dark(8), **RECIPE | {"epochs": 1})
-    after = state_of(backbone)
-    assert not any(torch.equal(after[name], before[name]) for name in ("fc.weight", "bn1.weight", "bn1.running_mean"))
+@pytest.mark.parametrize("stop", [3, 4, 7])  # four steps an epoch: in the midst, at the end, in the midst of the next
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_a_killed_run_ends_in_the_same_weights(objective, stop, tmp_path, monkeypatch, capsys):
+    class Killed(BaseException):
+        pass
+
+    expected, curve = trained(objective, epochs=3)
+    monkeypatch.setattr(saved_state, "SAVE_EVERY", 0.0)
+    save, saves = SavedState.save, []
+
+    def save_and_die(self, state):
+        saves.append(save(self, state))
+        if len(saves) == stop:
+            raise Killed
+
+    monkeypatch.setattr(SavedState, "save", save_and_die)
+    with pytest.raises(Killed):
+        trained(objective, epochs=3, saved=SavedState(tmp_path / "net.safetensors", {}, []))
+    monkeypatch.setattr(SavedState, "save", save)
+    torch.manual_seed(123)  # whatever the new process has drawn before
+    recipe = RECIPE | {"objective": objective} | OBJECTIVES[objective] | {"epochs": 3}
+    again = SavedState(tmp_path / "net.safetensors", {}, [])
+    resumed, its_curve = pretrain(fresh(), bright_and_dark(), 0, again, **recipe)
+    assert f"resumed after step {(stop - 1) % 4 + 1} of epoch {(stop - 1) // 4 + 1}" in capsys.readouterr().out
+    for (name, tensor), found in zip(expected.state_dict().items(), resumed.state_dict().values(), strict=True):
+        if isinstance(tensor, torch.Tensor):
+            assert torch.equal(found, tensor), name
+        else:
+            assert all(torch.equal(found[key], tensor[key]) for key in tensor), name
+    without_time = [[{k: v for k, v in row.items() if k != "seconds"} for row in rows] for rows in (curve, its_curve)]
+    assert without_time[0] == without_time[1]
 
 
-def test_divergence_names_epoch_and_learning_rate():
-    with pytest.raises(FloatingPointError, match=r"diverged in epoch \d at learning rate [1-9]"):
-        pretrain(classifier(), bright_and_dark(), **RECIPE | {"learning_rate": 1e30})
+@pytest.mark.parametrize("objective", OBJECTIVES)
+def test_the_first_epochs_see_smaller_images(objective, monkeypatch):
+    sizes = []
+    forward = Backbone.forward
+
+    def watched(self, images):
+        sizes.append((self.training, images.shape[1]))
+        return forward(self, images)
+
+    monkeypatch.setattr(Backbone, "forward", watched)
+    trained(objective, epochs=3, first_size=6, first_epochs=2, batch_size=32)
+    seen = [size for training, size in sizes if training and size != OBJECTIVES["dino"]["local_size"]]
+    assert seen == [6] * (2 * len(seen) // 3) + [8] * (len(seen) // 3)
 
 
-def test_an_unknown_optimizer_is_refused():
-    with pytest.raises(ValueError, match="'lion' is not known; use sgd or adamw"):
-        pretrain(classifier(), bright_and_dark(), **RECIPE | {"optimizer": "lion"})
+def test_divergence_names_step_and_learning_rate():
+    with pytest.raises(FloatingPointError, match=r"pre-training diverged in step \d of epoch \d at learning rate [1-9]"):
+        trained("supervised", learning_rate=1e30, clip_norm=None)
 
 
-def test_accuracy_counts_what_the_classifier_gets_right():
-    backbone, test = classifier(), images_of(40)
-    predicted = extract_features(backbone, test.images).argmax(1)
-    assert accuracy(backbone, test) == pytest.approx((predicted == test.labels).sum().item() / 40)
+def test_a_missing_package_is_named(monkeypatch):
+    def without_lightly(name):
+        raise ModuleNotFoundError("No module named 'lightly'", name="lightly")
+
+    monkeypatch.setattr(run.importlib, "import_module", without_lightly)
+    with pytest.raises(ValueError, match=r"dino needs the package lightly: pip install 'prunetransfer\[pretraining\]'"):
+        trained("dino")
 
 
-# --- half precision ---------------------------------------------------------------------------------------------------
+# --- MoCo v2 ----------------------------------------------------------------------------------------------------------
+
+
+def test_the_loss_of_moco_is_infonce_over_the_queue():
+    pretraining = objective_of("moco-v2")
+    pretraining.trained.eval(), pretraining.slow.eval()
+    queue = pretraining.contrast.memory_bank.bank.clone().double()
+    images = images_of(6)
+    loss, outputs = pretraining(images.images, images.labels, torch.Generator().manual_seed(3))
+    generator = torch.Generator().manual_seed(3)
+    query, key = (random_view(images.images, 0.5, 1.0, 8, generator) for _ in range(2))
+    q = F.normalize(pretraining.trained(query).double(), dim=1)
+    k = F.normalize(pretraining.slow(key).double(), dim=1)
+    expected = 0.0
+    for i in range(6):
+        positive, negatives = q[i] @ k[i] / 0.2, queue @ q[i] / 0.2
+        expected -= (positive - torch.cat([positive[None], negatives]).logsumexp(0)).item() / 6
+    assert outputs is None
+    assert loss.item() == pytest.approx(expected, rel=1e-5)
+    torch.testing.assert_close(pretraining.contrast.memory_bank.bank[:6].double(), k, rtol=1e-4, atol=1e-5)
+
+
+def test_keys_share_their_statistics_with_a_part_of_the_batch_only(monkeypatch):
+    pretraining = objective_of("moco-v2")
+    batches = []
+    forward = Backbone.forward
+    monkeypatch.setattr(Backbone, "forward", lambda self, images: batches.append(len(images)) or forward(self, images))
+    images = images_of(32)
+    pretraining(images.images, images.labels, torch.Generator())
+    assert sorted(batches) == [8, 8, 8, 8, 32]
+
+
+def test_the_slow_encoder_follows_by_its_momentum():
+    pretraining = objective_of("moco-v2")
+    before = copy.deepcopy(pretraining.slow)
+    with torch.no_grad():
+        for weight in pretraining.trained.parameters():
+            weight += 1
+    pretraining.after_step(0.5)
+    pairs = zip(pretraining.slow.parameters(), before.parameters(), strict=True)
+    assert all(torch.allclose(now, old + 0.1, atol=1e-6) for now, old in pairs)
+
+
+# --- DINO -------------------------------------------------------------------------------------------------------------
+
+
+def test_the_loss_of_dino_is_the_cross_entropy_with_the_centred_teacher():
+    pretraining = objective_of("dino")
+    pretraining.trained.eval(), pretraining.teacher.eval()
+    with torch.no_grad():
+        pretraining.agreement.center += torch.randn(1, 1, 16)
+    center = pretraining.agreement.center.clone().flatten().double()
+    images = images_of(6)
+    loss, _ = pretraining(images.images, images.labels, torch.Generator().manual_seed(3))
+    generator = torch.Generator().manual_seed(3)
+    views = [random_view(images.images, 0.5, 1.0, 8, generator) for _ in range(2)]
+    views += [random_view(images.images, 0.05, 0.5, 4, generator)]
+    students = [(pretraining.trained(view).double() / 0.1).log_softmax(1) for view in views]
+    teachers = [((pretraining.teacher(view).double() - center) / 0.04).softmax(1) for view in views[:2]]
+    terms = [-(t * s).sum(1).mean() for i, t in enumerate(teachers) for j, s in enumerate(students) if i != j]
+    assert len(terms) == 4
+    assert loss.item() == pytest.approx(torch.stack(terms).mean().item(), rel=1e-4)
+    assert not torch.allclose(pretraining.agreement.center.flatten().double(), center)
+
+
+def test_the_teacher_is_kept_and_follows_on_a_cosine_to_one():
+    pretraining = objective_of("dino")
+    assert pretraining.kept is pretraining.teacher[0]
+    before = pretraining.kept.network.fc.bias.clone()
+    with torch.no_grad():
+        pretraining.trained[0].network.fc.bias += 1
+    pretraining.after_step(0.0)
+    moved = (pretraining.kept.network.fc.bias - before).mean().item()
+    assert moved == pytest.approx(1 - OBJECTIVES["dino"]["momentum"], abs=1e-5)
+    pretraining.after_step(1.0)
+    assert (pretraining.kept.network.fc.bias - before).mean().item() == pytest.approx(moved, abs=1e-6)
+
+
+def test_the_last_layer_rests_in_the_first_epoch_alone():
+    start = objective_of("dino").trained[1].last_layer.weight_v
+    first = trained("dino", epochs=1)[0].trained[1].last_layer.weight_v
+    assert torch.equal(first, trained("dino", epochs=1, learning_rate=0.05)[0].trained[1].last_layer.weight_v)
+    assert first.shape == start.shape
+    assert not torch.equal(trained("dino", epochs=2)[0].trained[1].last_layer.weight_v, first)
+
+
+# --- what is monitored and kept ---------------------------------------------------------------------------------------
+
+
+def test_images_held_out_are_of_every_class_and_not_trained_on(monkeypatch):
+    split = bright_and_dark(60)
+    shown, monitor = hold_out(split, 0.2, 0)
+    assert monitor.apart.labels.bincount().tolist() == [4, 4, 4]
+    assert len(shown.labels) + len(monitor.apart.labels) == 60
+    every = sorted(image.numpy().tobytes() for part in (shown, monitor.apart) for image in part.images)
+    assert every == sorted(image.numpy().tobytes() for image in split.images)
+    again = hold_out(split, 0.2, 0)[1]
+    assert torch.equal(again.apart.images, monitor.apart.images)
+    assert not torch.equal(hold_out(split, 0.2, 1)[1].apart.images, monitor.apart.images)
+
+
+def test_the_monitor_reads_accuracy_on_what_is_held_out():
+    _, curve = trained("supervised", epochs=12, held_out=0.3)
+    assert curve[-1]["knn_top1"] > 0.8 and curve[-1]["ridge_top1"] > 0.8
+    assert curve[-1]["spread"] > 0.01
+    assert "knn_top1" not in trained("supervised", epochs=1)[1][0]
+
+
+def test_collapse_is_caught_in_one_line():
+    backbone = backbone_of()
+    with torch.no_grad():
+        backbone.network.fc.weight.zero_()
+    monitor = hold_out(bright_and_dark(), 0.3, 0)[1]
+    with pytest.raises(FloatingPointError, match="collapsed: the features of all images are alike"):
+        monitor(backbone)
+    with torch.no_grad():
+        backbone.network.fc.weight.fill_(float("nan"))
+    with pytest.raises(FloatingPointError, match="collapsed"):
+        monitor(backbone)
+
+
+def test_the_spread_is_one_where_features_point_anywhere():
+    features = torch.randn(5000, 40, generator=torch.Generator().manual_seed(0))
+    assert spread_of(features) == pytest.approx(1, abs=0.02)
+    assert spread_of(features[:1].expand(50, -1) * torch.arange(1, 51)[:, None]) == pytest.approx(0, abs=1e-3)
 
 
 @pytest.mark.parametrize("kind", ["conv", "vit"])
-def test_what_is_stored_is_what_the_rounded_backbone_has(kind):
-    backbone = backbone_of(kind)
-    before = state_of(backbone)
-    stored = half_precision_state(backbone)
-    assert list(stored) == list(before)
-    for name, tensor in backbone.network.state_dict().items():
+def test_what_is_stored_is_what_the_rounded_network_has(kind):
+    pretraining, _ = trained("supervised", kind, epochs=1)
+    before = state_of(pretraining.kept)
+    stored = checkpoint_of(pretraining)
+    name = {"conv": "classifier", "vit": "head"}[kind]
+    assert list(stored) == [*before, f"{name}.weight", f"{name}.bias"]
+    for key, tensor in pretraining.kept.network.state_dict().items():
         if tensor.is_floating_point():
-            assert stored[name].dtype == np.float16 and tensor.dtype == torch.float32
-            assert torch.equal(tensor, before[name].half().float())
+            assert stored[key].dtype == np.float16 and tensor.dtype == torch.float32
+            assert torch.equal(tensor, before[key].half().float())
         else:
-            assert torch.equal(tensor, before[name])
-        np.testing.assert_array_equal(stored[name].astype(tensor.numpy().dtype), tensor.numpy())
-    again = half_precision_state(backbone)
-    assert all((again[name] == stored[name]).all() for name in stored)
+            assert torch.equal(tensor, before[key])
+        np.testing.assert_array_equal(stored[key].astype(tensor.numpy().dtype), tensor.numpy())
+    again = checkpoint_of(pretraining)
+    assert all((again[key] == stored[key]).all() for key in stored)
+
+
+def test_the_card_says_how_often_its_own_classifier_is_right():
+    pretraining, _ = trained("supervised", epochs=3)
+    test = bright_and_dark(40)
+    predicted = pretraining.classifier()(extract_features(pretraining.kept, test.images)).argmax(1)
+    card = card_of(pretraining, bright_and_dark(), test, 0)
+    assert card["test"]["own_top1"] == pytest.approx((predicted == test.labels).sum().item() / 40)
+    assert card["images"] == {"train": 32, "test": 40, "classes": ("a", "b", "c")}
+    assert "own_top1" not in card_of(trained("moco-v2", epochs=1)[0], bright_and_dark(), test, 0)["test"]
+
+
+def test_monitors_of_one_draw_are_the_same():
+    split = bright_and_dark(60)
+    banks = [Monitor(split, bright_and_dark(6), 0).bank.images for _ in range(2)]
+    assert torch.equal(*banks) and len(banks[0]) == 24

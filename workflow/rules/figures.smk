@@ -8,6 +8,8 @@ DRAWN_FROM = {
 }
 if LANDSCAPE:
     DRAWN_FROM |= {"predictions": ["perturbations"], "loss_paths": ["paths"], "task_alignment": ["alignment"]}
+if PRETRAINED:
+    DRAWN_FROM["pretraining"] = ["pretraining"]
 THEMES = {"safe": "How far", "retention": "How far", "recoveries": "Recoveries"}  # of the others: "What decides"
 FIGURES = [RESULTS / f"figures/{figure}.{suffix}" for figure in DRAWN_FROM for suffix in ("png", "svg")]
 

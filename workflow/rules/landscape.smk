@@ -13,10 +13,10 @@ TASKS = TARGETS | {source: [source] for source in config["sources"] if source no
 
 
 def landscape_files(folder, groups, ending):
-    """The files of one landscape stage: every backbone, task or group of tasks, and seed."""
+    """The files of one landscape stage: every backbone that is studied, task or group of tasks, and seed."""
     return [
         RESULTS / f"{folder}/{backbone}/{group}/seed{seed}{ending}"
-        for backbone in config["backbones"]
+        for backbone in LANDSCAPE["backbones"]
         for group in groups
         for seed in config["seeds"]
     ]
@@ -85,7 +85,7 @@ rule perturb:
 
 rule landscape:
     input:
-        landscape_files("spectra", [task for group in TASKS.values() for task in group], ".safetensors"),
+        lambda _: landscape_files("spectra", [task for group in TASKS.values() for task in group], ".safetensors"),
     output:
         landscape=report(RESULTS / "tables/landscape.parquet", caption="../report/landscape.rst", category="Tables"),
         spectrum=report(RESULTS / "tables/spectrum.parquet", caption="../report/spectrum.rst", category="Tables"),
@@ -106,8 +106,8 @@ rule landscape:
 
 rule perturbations:
     input:
-        rows=landscape_files("perturbations", TASKS, ".parquet"),
-        paths=landscape_files("perturbations", TASKS, ".paths.parquet"),
+        rows=lambda _: landscape_files("perturbations", TASKS, ".parquet"),
+        paths=lambda _: landscape_files("perturbations", TASKS, ".paths.parquet"),
         predicted_loss=TABLES["predicted_loss"],
     output:
         perturbations=report(

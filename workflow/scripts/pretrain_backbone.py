@@ -8,25 +8,28 @@ from prunetransfer.artifacts import provenance, write_atomically, write_tensors
 from prunetransfer.backbones import build_backbone
 from prunetransfer.datasets.splits import read_split
 from prunetransfer.devices import device_name, prepare_process
-from prunetransfer.pretraining import accuracy, half_precision_state, pretrain
+from prunetransfer.pretraining.card import card_of, checkpoint_of
+from prunetransfer.pretraining.run import pretrain
+from prunetransfer.saved_state import SavedState
 from prunetransfer.stage import stage
 
 with stage(snakemake):
-    backbone_settings, recipe = snakemake.params.backbone, dict(snakemake.params.recipe)
+    recipe = dict(snakemake.params.recipe)
     dataset, seed = recipe.pop("dataset"), recipe.pop("seed")
     device = prepare_process(snakemake.threads, seed)
     train, test = read_split(snakemake.input.train), read_split(snakemake.input.test)
-    backbone = build_backbone(backbone_settings, num_classes=len(train.classes)).to(device)
-    pretrain(backbone, train, **recipe)
-    made_with = backbone_settings | snakemake.params.recipe
-    # Rounds the backbone too: the accuracy on the card is that of the file.
-    write_tensors(snakemake.output.weights, half_precision_state(backbone), provenance(made_with))
-    card = {
-        "data": {"dataset": dataset, "train": len(train.labels), "test": len(test.labels), "classes": train.classes},
+    backbone = build_backbone(snakemake.params.backbone).to(device)
+    made_with = {**snakemake.params.backbone, **snakemake.params.recipe, "device": device_name(device)}
+    saved = SavedState(snakemake.output.weights, made_with, snakemake.input)
+    pretraining, curve = pretrain(backbone, train, seed, saved, **recipe)
+    checkpoint = checkpoint_of(pretraining)
+    write_tensors(snakemake.output.weights, checkpoint, {"curve": curve, **provenance(made_with)})
+    # checkpoint_of has rounded the network too: the accuracy on the card is that of the file.
+    card = card_of(pretraining, train, test, seed) | {
+        "dataset": dataset,
         "recipe": made_with,
-        "parameters": sum(weight.numel() for weight in backbone.parameters()),
-        "test_top1": accuracy(backbone, test),
-        "device": device_name(device),
+        "curve": curve,
         "sha256": hashlib.sha256(Path(snakemake.output.weights).read_bytes()).hexdigest(),
     }
     write_atomically(snakemake.output.card, lambda partial: partial.write_text(json.dumps(card, indent=2) + "\n"))
+    saved.remove()

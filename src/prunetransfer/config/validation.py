@@ -105,7 +105,22 @@ def _specialised(schema: dict, config: Any) -> dict:
             known = {name: definition for name, definition in choices.items() if definition}
             general = properties[section].get("properties", {})
             properties[section] = properties[section] | {"properties": general | known}
+    properties["pretrain"] = _with_objectives(properties["pretrain"], schema["$defs"]["pretrain"], config)
     return schema | {"properties": properties}
+
+
+def _with_objectives(node: dict, objectives: dict, config: Any) -> dict:
+    """The node of `pretrain`, in which each recipe takes its objective's keys beside those of every recipe."""
+    recipe = node["additionalProperties"]
+    entries = dig(config, "pretrain")
+    named = {name: dig(entries, name, "objective") for name in entries} if isinstance(entries, dict) else {}
+    default = recipe["properties"]["objective"]["default"]
+    own = {name: objectives.get(default if objective is None else str(objective)) for name, objective in named.items()}
+    return node | {
+        "properties": {
+            name: recipe | {"properties": recipe["properties"] | takes["properties"]} for name, takes in own.items() if takes
+        }
+    }
 
 
 def _kind(datasets: dict, name: str) -> str:

@@ -75,12 +75,17 @@ def recovery_dashes(recoveries: Iterable[str]) -> dict[str, str]:
 def recovery_looks(recoveries: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Colour and marker of each recovery where it alone is told apart: black for `none`, then the others."""
     others = sorted(set(recoveries) - {"none"})
+    black = {"color": "black", "marker": "o", "markersize": 4.5}
+    return {"none": black} | dict(zip(others, plain_looks(len(others)), strict=True))
+
+
+def plain_looks(count: int) -> list[dict[str, Any]]:
+    """Colours and markers of so many lines that have no fixed ones; from the seventh on they come again."""
     colours = ("#0072B2", "#D55E00", "#009E73", *COLOURS[:3])
-    marks = [(colours[i % len(colours)], MARKERS[i % len(MARKERS)]) for i in range(len(others))]
-    looks = {name: {"color": c, "marker": m} for name, (c, m) in zip(others, marks, strict=True)}
-    return {
-        name: look | {"markersize": 4.5} for name, look in ({"none": {"color": "black", "marker": "o"}} | looks).items()
-    }
+    return [
+        {"color": colours[i % len(colours)], "marker": MARKERS[i % len(MARKERS)], "markersize": 4.5}
+        for i in range(count)
+    ]
 
 
 def draw_dense(axes: Axes) -> None:

@@ -7,7 +7,7 @@ from prunetransfer.schemas.costs import COSTS
 from prunetransfer.schemas.landscape import ALIGNMENT, LANDSCAPE, PATHS, PERTURBATIONS, SPECTRUM
 from prunetransfer.schemas.masks import CONVERGENCE, DAMPING, LAYER_SPARSITY, MASK_OVERLAP
 from prunetransfer.schemas.safe import PREDICTED_LOSS, PREDICTED_SAFE, SAFE_SPARSITY
-from prunetransfer.schemas.training import TRAINING
+from prunetransfer.schemas.training import PRETRAINING, TRAINING
 from prunetransfer.schemas.verdicts import CHANGES, COMPARISONS, INTERVALS, VERDICTS
 
 TABLES = {
@@ -17,6 +17,7 @@ TABLES = {
     "convergence": CONVERGENCE,
     "mask_overlap": MASK_OVERLAP,
     "training": TRAINING,
+    "pretraining": PRETRAINING,
     "verdicts": VERDICTS,
     "intervals": INTERVALS,
     "changes": CHANGES,

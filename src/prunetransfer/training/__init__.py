@@ -1,0 +1,1 @@
+"""Gradient descent: one loop for fine-tuning and pre-training, its optimisers, augmentation on the device."""
