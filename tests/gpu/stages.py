@@ -9,6 +9,7 @@ import importlib
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from prunetransfer.heads import Head
 from prunetransfer.heads.fitting import fit_head
 from prunetransfer.heads.knn import nearest_neighbours
 from prunetransfer.masks import global_mask, write_mask
+from prunetransfer.pretraining.run import pretrain
 from prunetransfer.recovery import UNLABELLED, finetune
 from prunetransfer.saved_state import SavedState
 from prunetransfer.scores import SCORES
@@ -137,9 +139,12 @@ def found(name: str, kind: str, place: Place) -> Tensors:
     return {key: tensor.detach().cpu().double() for key, tensor in tensors.items()}
 
 
+found_once = cache(found)  # the CPU is asked by several tests
+
+
 def assert_agree(name: str, kind: str, place: Place, reference: Place) -> None:
     """A stage finds in `place` what it finds in `reference`, within its tolerance; and that is something."""
-    here, there = found(name, kind, place), found(name, kind, reference)
+    here, there = (found_once(name, kind, at) for at in (place, reference))
     assert here.keys() == there.keys()
     assert any(tensor.any() for tensor in there.values()), f"{name}: nothing was found"
     errors = {key: relative_error(here[key], there[key]) for key in there}
@@ -259,11 +264,18 @@ RECOVERED: dict[str, tuple[dict[str, Any], float]] = {
 def changed(case: Case, recover: Callable[[Backbone, Tensors], Any]) -> Tensors:
     """What a recovery adds to the tensors of the pruned backbone; pruned weights stay zero."""
     backbone, mask = case.pruned(), case.mask()
-    before = networks.state_of(backbone)
     recover(backbone, mask)
     assert not any((weight * ~mask[name]).any() for name, weight in weights_of(backbone).items())
-    after = backbone.network.state_dict()
-    return {name: after[name] - tensor for name, tensor in before.items() if tensor.is_floating_point()}
+    return difference(case.pruned(), backbone)
+
+
+def difference(before: Backbone, after: Backbone) -> Tensors:
+    found = after.network.state_dict()
+    return {
+        name: found[name].detach() - tensor
+        for name, tensor in before.network.state_dict().items()
+        if tensor.is_floating_point()
+    }
 
 
 def register_recovery(name: str, settings: Mapping[str, Any], tolerance: float) -> None:
@@ -309,6 +321,32 @@ def register_tuning(name: str, settings: Mapping[str, Any], tolerance: float, ki
 
 for _name, _tuned in TUNINGS.items():
     register_tuning(_name, *_tuned)
+
+
+# Objective → its settings and the package that it needs.
+PRETRAINED: dict[str, tuple[dict[str, Any], str | None]] = {
+    "supervised": ({"label_smoothing": 0.1, "shift": 1}, None),
+    "moco-v2": ({"least_crop": 0.5, "queue": 12, "temperature": 0.2, "momentum": 0.9}, "lightly"),
+    "dino": (
+        {"least_crop": 0.5, "outputs": 16, "momentum": 0.5, "warmup": 1, "local_views": 1, "local_size": 4},
+        "lightly",
+    ),
+}
+STEPS = {"epochs": 2, "batch_size": 12, "optimizer": "sgd", "learning_rate": 0.05, "weight_decay": 1e-4}
+
+
+def register_pretraining(objective: str, settings: Mapping[str, Any], needs: str | None) -> None:
+    @stage(f"pre-training, {objective}", 1e-2, kinds=("conv", "resnet"), needs=needs, float64=False)
+    def pretraining(case: Case) -> Tensors:
+        """What a pre-training adds to the backbone that is kept of it."""
+        torch.manual_seed(0)
+        settings_of_all = STEPS | {"precision": "float32", "clip_norm": 1.0, "objective": objective}
+        kept = pretrain(case.dense(), case.images(), 0, **settings_of_all, **settings)[0].kept
+        return difference(case.dense(), kept)
+
+
+for _name, _pretrained in PRETRAINED.items():
+    register_pretraining(_name, *_pretrained)
 
 
 class Killed(Exception):
