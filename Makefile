@@ -9,10 +9,10 @@ SNAKEMAKE = $(RUN) snakemake $(if $(STUDY),--configfile $(STUDY))
 NAME = $(or $(shell sed -n 's/^study:[[:space:]]*\([^[:space:]]*\).*/\1/p' $(CONFIG)),$(error $(CONFIG) has no line `study: NAME`))
 RESULTS = results/$(NAME)
 
-.PHONY: help study run plan weights report datasets test lint install lock clean $(VENV)
+.PHONY: help study run plan weights report datasets test test-gpu lint install lock clean $(VENV)
 
 help: ## list the targets
-	@awk -F ': .*## ' '/^[a-z]+:.*## / { printf "  make %-9s%s\n", $$1, $$2 }' Makefile
+	@awk -F ': .*## ' '/^[a-z-]+:.*## / { printf "  make %-9s%s\n", $$1, $$2 }' Makefile
 	@echo "  STUDY=studies/NAME.yaml takes another study than config.yaml, CORES=N limits the cores,"
 	@echo "  PYTHON=python3.12 names the Python (at least 3.11) that .venv is made with"
 
@@ -39,6 +39,9 @@ datasets: install ## download the datasets that the study needs and that are not
 
 test: lint ## install, check the style, run the tests
 	$(RUN) pytest
+
+test-gpu: ## on a machine with a GPU, in ten minutes: every stage there against the CPU, and against itself; installs nothing
+	$(or $(wildcard $(VENV)/bin/python),$(PYTHON)) -m pytest -m gpu tests/gpu
 
 lint: install ## install, check the style
 	$(RUN) ruff check

@@ -22,8 +22,11 @@ RECOVERY = 8  # batches that must fit before the size doubles again
 def prepare_process(threads: int, seed: int) -> torch.device:
     """Bind this process to `threads` CPU threads and one seed, ask for deterministic kernels.
 
-    Returns a GPU that no other job has, where there is one to see, else the CPU.
+    Returns a GPU that no other job has, where there is one to see, else the CPU. Comes before whatever starts CUDA.
     """
+    os.environ.setdefault(
+        "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
+    )  # read when CUDA starts; cuBLAS is else not deterministic
     _see_one_gpu()
     torch.set_num_threads(threads)
     random.seed(seed)
@@ -32,8 +35,22 @@ def prepare_process(threads: int, seed: int) -> torch.device:
     torch.backends.cudnn.benchmark = False
     torch.use_deterministic_algorithms(True, warn_only=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cuda":
+        _compute_as_the_cpu_does()
     process.note(seed=seed, device=device_name(device))
     return device
+
+
+def _compute_as_the_cpu_does() -> None:
+    """float32 is float32, and a backward pass through attention gives the same gradients each time.
+
+    Convolutions would round to TF32's 10 bits. Fused attention adds up gradients in any order unless every operation
+    without a deterministic kernel is an error, which would refuse networks that have one.
+    """
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.enable_flash_sdp(False)
+    torch.backends.cuda.enable_mem_efficient_sdp(False)
+    torch.backends.cuda.enable_cudnn_sdp(False)
 
 
 def _see_one_gpu() -> None:
@@ -60,7 +77,10 @@ def spare_memory(device: torch.device) -> int:
     A job of SLURM counts on no more than the memory that it was given.
     """
     if device.type == "cuda":
-        return torch.cuda.mem_get_info(device)[0] // 2
+        kept = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(
+            device
+        )  # freed, for PyTorch to use again
+        return (torch.cuda.mem_get_info(device)[0] + kept) // 2
     given = os.environ.get("SLURM_MEM_PER_NODE")  # MB; 0 stands for all
     available = psutil.virtual_memory().available
     return (min(available, int(given) * 2**20) if given and int(given) else available) // 4
@@ -79,9 +99,12 @@ def in_batches(
     while start < len(images):
         try:
             found.append(compute(images[start : start + size].to(device, non_blocking=True)))
+            fits = True
         except torch.OutOfMemoryError:
             if size == 1:
                 raise
+            fits = False  # answered below: while it is handled, the error keeps alive what was computed until then
+        if not fits:
             size, fitted = size // 2, 0
             torch.cuda.empty_cache()
             continue

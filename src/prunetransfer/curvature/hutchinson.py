@@ -39,7 +39,7 @@ def hessian_diagonal(
     backbone.eval()
     weights = {name: weight.detach().requires_grad_() for name, weight in backbone.prunable().items()}
     sums = {name: torch.zeros_like(weight) for name, weight in weights.items()}
-    generator = torch.Generator(backbone.device).manual_seed(seed)
+    generator = torch.Generator().manual_seed(seed)  # of the CPU, so that the probes do not depend on the device
     for part in torch.arange(len(labels)).split(IMAGES_AT_ONCE):
         value = loss(_outputs(backbone, head, weights, images[part]), labels[part].to(backbone.device)).sum()
         gradients = torch.autograd.grad(value, list(weights.values()), create_graph=True, materialize_grads=True)
@@ -61,5 +61,5 @@ def _outputs(backbone: Backbone, head: Head, weights: dict[str, Tensor], images:
 
 def _signs(like: Tensor, generator: torch.Generator) -> Tensor:
     """±1 with equal chance, in the shape and type of `like`."""
-    bits = torch.randint(2, like.shape, generator=generator, dtype=like.dtype, device=like.device)
-    return bits.mul_(2).sub_(1)
+    bits = torch.randint(2, like.shape, generator=generator, dtype=like.dtype)
+    return bits.mul_(2).sub_(1).to(like.device)
