@@ -27,6 +27,7 @@ IMAGES = 1000  # of a split that is not prepared yet
 START = 4.0  # of a process that imports PyTorch and timm
 # In forward passes: a step of training; an image of a score's curvature; an image of a recovery without training.
 TRAINING, CURVATURE, LAYERWISE = 3, 6, 10
+DAMPINGS = 9  # that `damping: auto` tries, each at every sparsity
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,8 @@ def modelled_seconds(job: Job) -> float:
     elif job.stage == "recover":
         passes = LAYERWISE * settings.get("samples", IMAGES)
     elif job.stage == "compute_score":
-        passes = CURVATURE * settings.get("samples", 0)
+        tried = DAMPINGS * len(settings.get("damping_sparsities", ()))
+        passes = (CURVATURE + tried) * settings.get("samples", 0)
     else:
         passes = sum(images.values())
     scale = _weights_bytes(job) / REFERENCE_BYTES * (_size(job) / REFERENCE_SIZE) ** 2

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from prunetransfer.curvature.damping import GRID
 from prunetransfer.planning import Job, duration, modelled_seconds, page, plan, size
 
 
@@ -68,6 +69,13 @@ def test_without_records_the_model_says_so(evaluate, tmp_path):
     text = page("mini", stages, ["weights of a (timm): size not known here"])
     assert "Study mini: 1 job to run, 0 cached." in text and "rough model" in text
     assert text.endswith("Downloads:\n  weights of a (timm): size not known here")
+
+
+def test_a_damping_that_is_chosen_costs_a_pass_for_each_that_is_tried(evaluate):
+    job = replace(evaluate("block", "a", inputs={"weights": ["none.safetensors"]}), stage="compute_score")
+    given, chosen = (replace(job, settings={"samples": 10} | more) for more in ({}, {"damping_sparsities": [0.3, 0.5]}))
+    assert modelled_seconds(given) == pytest.approx(4 + 6 * 10 * 0.13 / 2)
+    assert modelled_seconds(chosen) == pytest.approx(4 + (6 + len(GRID) * 2) * 10 * 0.13 / 2)
 
 
 def test_a_finished_study_has_no_table(evaluate):
