@@ -106,7 +106,7 @@ def test_images_of_other_channels_are_refused():
 def test_an_architecture_of_one_size_is_told_how_to_read_another(here, tmp_path):
     vit, cache = "vit_base_patch16_224.augreg_in1k", tmp_path / "data.json"
     (line,) = complete_backbones({"net": entry(vit, size=128), "same": entry(vit, size=224)}, cache)
-    assert line.startswith("backbones.net.size = 128: the architecture reads 224 pixels alone, unless img_size")
+    assert line.startswith("backbones.net.size = 128: must be 224, unless img_size")
     assert complete_backbones({"net": entry(vit, size=128, options={"img_size": 128})}, cache) == []
     assert complete_backbones({"net": entry("resnet50", size=128)}, cache) == []
 

@@ -50,7 +50,7 @@ def complete_backbones(backbones: dict[str, dict], cache: Path) -> list[str]:
         if missing := [key for key in KEYS if key not in entry]:
             problems.append(f"{path(['backbones', name])}: needs {words(missing)}; {unknown}")
         elif fixed and entry["size"] != answer.get("size") and not options.keys() & set(OF_ANOTHER_SIZE):
-            message = f"the architecture reads {answer['size']} pixels alone, unless img_size among its options differs"
+            message = f"must be {answer['size']}, unless img_size among the options builds the architecture for another"
             problems.append(f"{path(['backbones', name, 'size'])} = {entry['size']}: {message}")
     return problems
 

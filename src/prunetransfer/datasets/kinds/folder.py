@@ -13,23 +13,8 @@ from prunetransfer.datasets.files import ImageFiles, printable
 from prunetransfer.datasets.samples import Samples, held_out
 
 EXTENSIONS = (
-    *(
-        ".avif",
-        ".bmp",
-        ".gif",
-        ".jfif",
-        ".jp2",
-        ".jpe",
-        ".jpeg",
-        ".jpg",
-        ".pbm",
-        ".pgm",
-        ".png",
-        ".pnm",
-        ".ppm",
-        ".tga",
-    ),
-    *(".tif", ".tiff", ".webp"),
+    *(".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"),
+    *(".avif", ".bmp", ".gif", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tga", ".tif", ".tiff", ".webp"),
 )
 LEFT_BY_SYSTEMS = ("__MACOSX", "@eaDir")
 TEST_SHARE = 0.2
@@ -126,9 +111,8 @@ def _entries(folder: Path, over: PassedOver) -> list[os.DirEntry]:
     if not folder.is_dir():
         raise ValueError(f"{folder}: no such folder")
     entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
-    hidden = [entry for entry in entries if entry.name.startswith(".") or entry.name in LEFT_BY_SYSTEMS]
-    over["hidden"] += [folder / entry.name for entry in hidden]
-    return [entry for entry in entries if entry not in hidden]
+    over["hidden"] += [folder / entry.name for entry in entries if _is_hidden(entry)]
+    return [entry for entry in entries if not _is_hidden(entry)]
 
 
 def _files_in(entry: os.DirEntry) -> list[Path]:
@@ -136,6 +120,10 @@ def _files_in(entry: os.DirEntry) -> list[Path]:
     if not entry.is_dir():
         return [Path(entry.path)]
     return sorted(Path(place, name) for place, _, names in os.walk(entry.path) for name in names)
+
+
+def _is_hidden(entry: os.DirEntry) -> bool:
+    return entry.name.startswith(".") or entry.name in LEFT_BY_SYSTEMS
 
 
 def _is_image(entry: os.DirEntry) -> bool:
