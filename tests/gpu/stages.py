@@ -133,6 +133,8 @@ def stage(name: str, tolerance: float, **options: Any) -> Callable:
 
 def found(name: str, kind: str, place: Place) -> Tensors:
     """What a stage finds, on the CPU and in float64; the stage leaves its results where it computes."""
+    if needs := STAGES[name].needs:
+        pytest.importorskip(needs)
     tensors = STAGES[name].compute(Case(kind, place))
     elsewhere = {key for key, tensor in tensors.items() if tensor.device.type != place.device.type}
     assert not elsewhere, f"{name}: not on {place.device.type}: {', '.join(elsewhere)}"
@@ -333,16 +335,17 @@ PRETRAINED: dict[str, tuple[dict[str, Any], str | None]] = {
     ),
 }
 STEPS = {"epochs": 2, "batch_size": 12, "optimizer": "sgd", "learning_rate": 0.05, "weight_decay": 1e-4}
+STEPS |= {"clip_norm": 1.0, "precision": "float32"}
 
 
 def register_pretraining(objective: str, settings: Mapping[str, Any], needs: str | None) -> None:
     @stage(f"pre-training, {objective}", 1e-2, kinds=("conv", "resnet"), needs=needs, float64=False)
     def pretraining(case: Case) -> Tensors:
         """What a pre-training adds to the backbone that is kept of it."""
-        torch.manual_seed(0)
-        settings_of_all = STEPS | {"precision": "float32", "clip_norm": 1.0, "objective": objective}
-        kept = pretrain(case.dense(), case.images(), 0, **settings_of_all, **settings)[0].kept
-        return difference(case.dense(), kept)
+        backbone = case.dense()
+        torch.manual_seed(0)  # of its heads
+        run = pretrain(backbone, case.images(), 0, objective=objective, **STEPS, **settings)[0]
+        return difference(case.dense(), run.kept)
 
 
 for _name, _pretrained in PRETRAINED.items():
