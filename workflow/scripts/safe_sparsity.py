@@ -3,11 +3,13 @@
 from prunetransfer.analysis.outcomes import read_outcomes
 from prunetransfer.analysis.safe import safe_table
 from prunetransfer.artifacts import provenance
+from prunetransfer.schemas.dense import DENSE
 from prunetransfer.schemas.safe import SAFE_SPARSITY
 from prunetransfer.stage import stage
-from prunetransfer.tables import write_table
+from prunetransfer.tables import read_table, write_table
 
 with stage(snakemake):
     levels = dict(snakemake.params.levels)
-    found = safe_table(read_outcomes(snakemake.input, snakemake.params.study), **levels)
-    write_table(snakemake.output[0], found, SAFE_SPARSITY, provenance(levels))
+    dense = read_table(snakemake.input.dense, DENSE)
+    outcomes = read_outcomes(snakemake.input.predictions, snakemake.params.study, dense)
+    write_table(snakemake.output[0], safe_table(outcomes, **levels), SAFE_SPARSITY, provenance(levels))
