@@ -1,16 +1,17 @@
-"""`prunetransfer summary results/STUDY`: a finished study's results in the terminal."""
+"""`prunetransfer summary results/STUDY`: a study's results in the terminal, or what they still lack."""
 
 from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Sequence
+from dataclasses import fields
 from pathlib import Path
 
+from prunetransfer.analysis.findings import Findings
 from prunetransfer.analysis.summary import summarise
 from prunetransfer.artifacts import ArtifactError
 from prunetransfer.schemas.accuracy import ACCURACY
-from prunetransfer.schemas.safe import SAFE_SPARSITY
-from prunetransfer.schemas.verdicts import VERDICTS
 from prunetransfer.tables import read_table
 
 
@@ -28,15 +29,31 @@ def main() -> None:
 
 
 def _summary(results: Path) -> str:
-    tables = results / "tables"
-    text = summarise(
-        read_table(tables / "accuracy.parquet", ACCURACY),
-        read_table(tables / "verdicts.parquet", VERDICTS),
-        read_table(tables / "safe_sparsity.parquet", SAFE_SPARSITY),
-    )
+    names = ["accuracy", *(field.name for field in fields(Findings))]
+    tables = {name: results / f"tables/{name}.parquet" for name in names}
+    missing = [name for name, path in tables.items() if not path.exists()]
+    if missing:
+        sys.exit(f"prunetransfer: {_unfinished(results, missing)}")
+    text = summarise(read_table(tables["accuracy"], ACCURACY), Findings.read(tables))
     names = {"tables": "tables", "figures": "figures", "verdicts": "verdicts.md", "report": "report.html"}
     places = {name: results / file for name, file in names.items()}
     return text + "\n" + "\n".join(f"{name:10}{path}" for name, path in places.items() if path.exists())
+
+
+def _unfinished(results: Path, missing: Sequence[str]) -> str:
+    """What a study lacks for its summary, and how far it has come."""
+    if not results.is_dir():
+        there = sorted(str(path) for path in results.parent.glob("*") if path.is_dir())
+        return f"{results}: no such study" + (f"; there are {', '.join(there)}" if there else "")
+    made = {
+        stage: len([*results.glob(f"{stage}/**/*.safetensors")]) for stage in ("heads", "scores", "masks", "recovered")
+    }
+    made["evaluations"] = len([*results.glob("evaluations/**/*.predictions.parquet")])
+    return (
+        f"{results} is not finished: it lacks the tables {', '.join(missing)}. So far it has "
+        f"{', '.join(f'{count} {stage}' for stage, count in made.items())}. Run its snakemake command again: "
+        "it goes on where it stopped, and with --dry-run it lists the jobs that are left."
+    )
 
 
 if __name__ == "__main__":

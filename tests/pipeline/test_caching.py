@@ -17,10 +17,11 @@ EVALUATIONS = {
     for recovery in ("none", "finetune@red")
     for target in ("red", "blue")
 }
-FIGURES_OF_ACCURACY = {"figures/retention", "figures/heatmap", "figures/recoveries", "figures/safe"}
+FIGURES_OF_ACCURACY = {"figures/retention", "figures/heatmap", "figures/recoveries", "figures/safe", "figures/targets"}
 # Every table is followed by the costs, which count the jobs that made it, and they by the front page.
 FROM_TOLERANCE = {"tables/verdicts", "tables/predicted_loss", "verdicts.md", "tables/costs", "overview.html"}
-FROM_ACCURACY = {"tables/accuracy", "tables/safe_sparsity"} | FROM_TOLERANCE | FIGURES_OF_ACCURACY
+FROM_ANSWERS = {"tables/dense", "tables/safe_sparsity"}
+FROM_ACCURACY = {"tables/accuracy", "tables/pretrainings"} | FROM_ANSWERS | FROM_TOLERANCE | FIGURES_OF_ACCURACY
 FROM_LAYERS = {"tables/layer_sparsity", "figures/layers"}
 
 
@@ -58,12 +59,12 @@ def test_a_new_target_runs_its_own_jobs(study):
     study.config |= {"targets": ["red", "blue", "green"]}
     expected = {"images/green-8-bicubic-1.0", "heads/net/green", *FROM_ACCURACY}
     expected |= {job.removesuffix("red") + "green" for job in EVALUATIONS if job.endswith("/red")}
-    assert len(expected) == 2 + 4 + 11
+    assert len(expected) == 2 + 4 + 14
     assert study.planned() == expected
     study.run()
     assert study.planned() == set()
     costs = read_table(study.folder / "results/tiny/tables/costs.parquet", COSTS)
-    assert set(costs["targets"].dropna()) == {"red", "blue", "green"} and len(costs) == 30 + 1 + 1 + 4
+    assert set(costs["targets"].dropna()) == {"red", "blue", "green"} and len(costs) == 32 + 1 + 1 + 4
 
 
 def test_a_new_sparsity_leaves_scores_and_other_masks(study):
@@ -133,7 +134,7 @@ def test_labels_and_tolerance_rerun_no_computation(study):
     config["tolerance"] = 0.1
     config["backbones"]["net"]["pretraining"] = "another label"
     study.config = config
-    assert study.planned() == FROM_ACCURACY - {"tables/safe_sparsity"}
+    assert study.planned() == FROM_ACCURACY - FROM_ANSWERS
 
 
 def test_the_dry_run_says_why(study):

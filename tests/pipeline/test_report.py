@@ -79,7 +79,7 @@ def test_the_report_answers_first_and_shows_everything(browser, study, tmp_path)
     assert lines[asked + 1].startswith("Pruned without recovery, no unseen task loses more than 5 points")
     assert {"What it took", "What made it", "What was done"} <= set(lines)
     names = {Path(path).stem for path in found["images"]}
-    assert {"front page", "safe", "retention", "heatmap", "recoveries", "layers"} <= names
+    assert {"front page", "safe", "retention", "heatmap", "recoveries", "targets", "layers"} <= names
     assert all(width > 300 for width in found["images"].values()), found["images"]
     assert [Path(path).name for path in found["pages"]] == ["verdicts.html"]
 

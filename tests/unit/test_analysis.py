@@ -3,12 +3,13 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from unit.findings import findings, no_findings
 
-from prunetransfer.analysis.answer import headline, least_safe
+from prunetransfer.analysis.answer import answer, headline, least_safe, sentences
 from prunetransfer.analysis.retention import at_sparsity, mean_retention, middle_sparsity, with_sources
-from prunetransfer.analysis.safe import safe_table
 from prunetransfer.analysis.summary import summarise
 from prunetransfer.analysis.verdicts import judge
+from prunetransfer.pages import Table
 from prunetransfer.schemas.accuracy import ACCURACY
 from prunetransfer.schemas.verdicts import VERDICTS
 from prunetransfer.tables import write_table
@@ -25,6 +26,7 @@ def row(score, target, sparsity, retention, source=None, tuned_on=None, seed=0, 
             "n": 1000,
             "correct": round(500 * retention),
             "top1": 0.5 * retention,
+            "method": "finetune" if tuned_on else "none",
             "loss": 0.4,
             "dense_top1": 0.5,
             "dense_loss": 0.3,
@@ -48,11 +50,11 @@ def block(retentions: dict[float, float], role: str) -> list[dict]:
 
 
 def judged(rows: list[dict] | pd.DataFrame, tolerance: float = 0.05) -> pd.DataFrame:
-    return judge(outcomes(rows), tolerance, confidence=0.95)
+    return judge(outcomes(rows), tolerance, confidence=0.95, tuned=["finetune"])
 
 
-def safe(rows: pd.DataFrame) -> pd.DataFrame:
-    return safe_table(outcomes(rows), alpha=0.05, delta=0.1, seed=0, confidence=0.95)
+def summary(accuracy: pd.DataFrame, **made) -> str:
+    return summarise(accuracy, findings(outcomes(accuracy), **made))
 
 
 def verdict(judged: pd.DataFrame, **names) -> pd.Series:
@@ -208,7 +210,7 @@ def test_the_summary_states_the_numbers_of_both_tables():
         row("magnitude", "glyphs", 0.3, 0.97),
     ]
     accuracy = pd.DataFrame(rows)
-    text = summarise(accuracy, judged(accuracy), safe(accuracy))
+    text = summary(accuracy)
     lines = [" ".join(line.split()) for line in text.splitlines()]
     assert "(2 targets, 1 seed)" in lines[0]
     assert "magnitude: data-free, so one mask is counted once for every source." in lines
@@ -229,9 +231,13 @@ def test_the_summary_states_the_numbers_of_both_tables():
     assert lines[lines.index(title) + 1 :][:2] == ["resnet block none 0, finetune 0", "resnet magnitude none 0.3"]
     assert " ".join(lines).endswith(
         "Pruned without recovery, no unseen task loses more than 5 points of accuracy, with probability 90% for each "
-        "number: resnet up to sparsity 0.3 (magnitude), at none tried (block). resnet: Mean retention is at least 0.95 "
+        "number: resnet up to sparsity 0.3 (magnitude), at none that so few images can show (block). "
+        "500 calibration images a task cannot show more. On all test images, which may be chance, no unseen task loses "
+        "more than that: resnet up to sparsity 0.1 (block). resnet: Mean retention is at least 0.95 "
         "on unseen tasks up to sparsity 0.3 (magnitude), at none tried (block); on the source up to sparsity 0.1 "
-        "(block). Fine-tuning on the source improves unseen tasks (block +15.0 points)."
+        "(block). A recovery raises mean retention on unseen tasks, where it gains most: finetune from 0.40 "
+        "[0.36, 0.44] to 0.70 [0.66, 0.74] at sparsity 0.3 (block). "
+        "Fine-tuning on the source improves unseen tasks (block +15.0 points)."
     )
 
 
@@ -240,7 +246,7 @@ def test_each_recovery_has_its_own_sustained_sparsity():
     for sparsity, retention in {0.3: 0.96, 0.5: 0.94}.items():
         rows.append(row("block", "glyphs", sparsity, retention, "digits", "digits", recovery="reconstruct+moments"))
     accuracy = pd.DataFrame(rows)
-    text = summarise(accuracy, judged(accuracy), safe(accuracy))
+    text = summary(accuracy)
     assert "resnet  transfer  block  none 0.1, reconstruct+moments 0.3" in text
     assert "Safe after a recovery, where that is farther: reconstruct+moments up to sparsity 0.3 (block)." in " ".join(
         text.split()
@@ -250,7 +256,7 @@ def test_each_recovery_has_its_own_sustained_sparsity():
 
 def test_the_summary_leaves_out_what_was_not_done():
     accuracy = pd.DataFrame([row("magnitude", "glyphs", 0.1, 0.5)])
-    text = summarise(accuracy, judged(accuracy), safe(accuracy))
+    text = summary(accuracy)
     assert "P1" in text
     assert "P2" not in text and "recovery keep" not in text
     assert "counted once for every source" not in text
@@ -259,33 +265,90 @@ def test_the_summary_leaves_out_what_was_not_done():
 def test_the_least_safe_sparsity_is_over_every_source_and_target():
     found = pd.DataFrame(
         [
-            row("block", target, 0.1, 1.0, source=source) | {"safe_sparsity": value}
+            row("block", target, 0.1, 1.0, source=source) | {"safe_sparsity": value, "measured_sparsity": value}
             for (source, target), value in {
                 **{("digits", "glyphs"): 0.5, ("digits", "textures"): 0.7},
                 **{("glyphs", "digits"): 0.3, ("glyphs", "textures"): 0.7, ("glyphs", "glyphs"): 0.1},
             }.items()
         ]
-        + [row("magnitude", target, 0.1, 1.0) | {"safe_sparsity": 0.1} for target in ("glyphs", "digits")]
+        + [
+            row("magnitude", target, 0.1, 1.0) | {"safe_sparsity": 0.1, "measured_sparsity": 0.1}
+            for target in ("glyphs", "digits")
+        ]
     )
     assert least_safe(found)["safe_sparsity"].tolist() == [0.3, 0.1]
     assert least_safe(found, "source")["safe_sparsity"].tolist() == [0.1, 0.1]  # data-free: on the study's sources
 
 
-def test_targets_with_too_few_images_to_show_anything_are_named():
-    safe = {"alpha": 0.05, "delta": 0.1}
-    targets = {"glyphs": (0.3, 200), "mri": (0.0, 17)}
-    found = pd.DataFrame(
-        [
-            row("magnitude", target, 0.1, 1.0) | safe | {"safe_sparsity": value, "calibration_images": images}
-            for target, (value, images) in targets.items()
-        ]
+def safe_sparsities(targets: dict[str, tuple[float, float, int]]) -> pd.DataFrame:
+    """Of `magnitude`; targets: name → safe sparsity, measured sparsity, calibration images."""
+    levels = {"alpha": 0.05, "delta": 0.1}
+    names = ("safe_sparsity", "measured_sparsity", "calibration_images")
+    return pd.DataFrame(
+        [row("magnitude", name, 0.1, 1.0) | levels | dict(zip(names, t, strict=True)) for name, t in targets.items()]
     )
-    told, apart = headline(found)
+
+
+def test_targets_with_too_few_images_to_show_anything_are_named():
+    found = safe_sparsities({"glyphs": (0.3, 0.3, 200), "mri": (0.0, 0.0, 17)})
+    told, apart = headline(no_findings(safe_sparsity=found))
     assert told.endswith("for each number: resnet at none tried (magnitude).")
     assert apart.endswith(
         "no answer: mri (17 images). On the other unseen tasks: resnet up to sparsity 0.3 (magnitude)."
     )
-    assert len(headline(found[found["target"] == "glyphs"])) == 1
+    assert len(headline(no_findings(safe_sparsity=found[found["target"] == "glyphs"]))) == 1
+
+
+def test_what_only_the_number_of_images_keeps_from_being_shown_is_told_apart_from_what_is_lost():
+    found = safe_sparsities({"glyphs": (0.0, 0.5, 100), "textures": (0.1, 0.3, 120)})
+    told, more = headline(no_findings(safe_sparsity=found))
+    assert told.endswith("for each number: resnet at none that so few images can show (magnitude).")
+    assert more == (
+        "100 to 120 calibration images a task cannot show more. On all test images, which may be chance, no unseen "
+        "task loses more than that: resnet up to sparsity 0.3 (magnitude)."
+    )
+    lost = safe_sparsities({"glyphs": (0.0, 0.0, 100), "textures": (0.1, 0.3, 120)})
+    (told,) = headline(no_findings(safe_sparsity=lost))
+    assert told.endswith("for each number: resnet at none tried (magnitude).")
+
+
+def test_scores_stand_in_the_order_of_what_they_keep():
+    kept = {"block": (0.99, 0.6), "diagonal": (0.7, 0.3), "magnitude": (0.99, 0.7)}
+    rows = [row(score, "glyphs", q, r) for score, both in kept.items() for q, r in zip((0.1, 0.3), both, strict=True)]
+    found = findings(outcomes(rows))
+    assert headline(found)[0].endswith("resnet up to sparsity 0.1 (magnitude, block), at none tried (diagonal).")
+    table = next(block for block in answer(found) if isinstance(block, Table))
+    assert [line[1] for line in table.rows] == ["magnitude", "block", "diagonal"]
+
+
+def test_recoveries_are_told_with_what_they_give_back():
+    rows = block({0.1: 0.98, 0.3: 0.5, 0.5: 0.2}, "transfer")
+    for recovery, sparsity, retention in [("reconstruct", 0.3, 0.9), ("reconstruct", 0.5, 0.3), ("moments", 0.3, 0.4)]:
+        rows.append(row("block", "glyphs", sparsity, retention, "digits", "digits", recovery=recovery))
+    found = findings(outcomes(rows))
+    (told,) = sentences(found)
+    assert "A recovery raises mean retention on unseen tasks, where it gains most: reconstruct from 0.50 [" in told
+    assert "] to 0.90 [" in told and "] at sparsity 0.3 (block)." in told and "moments" not in told
+    table = [made for made in answer(found) if isinstance(made, Table)][-1]
+    assert table.names == ("backbone", "recovery", "0.1", "0.3", "0.5")
+    assert list(table.rows) == [
+        ("resnet", "none", "0.98 block", "0.50 block", "0.20 block"),
+        ("resnet", "moments", "-", "0.40 block", "-"),
+        ("resnet", "reconstruct", "-", "0.90 block", "0.30 block"),
+    ]
+
+
+def test_p2_goes_by_what_a_recovery_does_and_not_by_its_name():
+    pairs = tuned_pairs([0.10, 0.12])
+    named = pairs.assign(recovery=pairs["recovery"].replace("finetune", "slow"))
+    found = judge(outcomes(named), 0.05, 0.95, tuned=["slow", "fast"])
+    assert verdict(found, prediction="P2")[["recovery", "verdict"]].tolist() == ["slow", "improved"]
+    assert "block + slow +11.0" in summary(named, tuned=["slow"])
+    assert "P2" not in set(judge(outcomes(named), 0.05, 0.95, tuned=["finetune"])["prediction"])
+    both = pd.concat([pairs, named[named["recovery"] == "slow"].assign(correct=300)])
+    found = judge(outcomes(both), 0.05, 0.95, tuned=["slow", "finetune"])
+    assert verdict(found, recovery="slow")["verdict"] == "mixed"
+    assert verdict(found, recovery="finetune")["verdict"] == "improved"
 
 
 def test_readouts_are_judged_each_alone():
@@ -296,4 +359,4 @@ def test_readouts_are_judged_each_alone():
     for readout, expected in (("zero_shot", "partly"), ("linear_probe", "holds")):
         assert verdict(found, readout=readout, role="source")["verdict"] == expected
     alone = pd.DataFrame(rows)
-    assert summarise(both, found, safe(both)) == summarise(alone, judged(alone), safe(alone))
+    assert summary(both) == summary(alone)

@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from prunetransfer.figures import heatmap, layers, recoveries, retention, safe, style
+from prunetransfer.figures import heatmap, layers, pretrainings, recoveries, retention, safe, style, targets
 
 MEASURED = {  # (score, prune source, tuned on): retention on digits, glyphs and textures at sparsities 0.1 and 0.3
     ("block", "digits", None): ([0.9, 0.6], [0.8, 0.5], [0.6, 0.1]),
@@ -33,7 +33,8 @@ def accuracy() -> pd.DataFrame:
                     recovery = "finetune" if tuned_on else "none"
                     rows.append((score, source, tuned_on, target, role, recovery, sparsity, value))
     columns = ["score", "prune_source", "tuned_on", "target", "role", "recovery", "sparsity", "retention"]
-    return pd.DataFrame(rows, columns=columns).assign(study="mini", backbone="resnet", readout="zero_shot", seed=0)
+    frame = pd.DataFrame(rows, columns=columns).assign(study="mini", backbone="resnet", readout="zero_shot", seed=0)
+    return frame.assign(method=frame["recovery"])
 
 
 def many_accuracies(backbones: list[str], scores: list[str], targets: list[str]) -> pd.DataFrame:
@@ -42,7 +43,13 @@ def many_accuracies(backbones: list[str], scores: list[str], targets: list[str])
     grid = product(backbones, scores, targets[:3], targets, (0.1, 0.5, 0.9), (0, 1))
     frame = pd.DataFrame(list(grid), columns=columns).assign(study="mini", readout="zero_shot", tuned_on=None)
     role = frame["prune_source"].eq(frame["target"]).map({True: "source", False: "transfer"})
-    return frame.assign(role=role, recovery="none", retention=rng.uniform(0.1, 1.1, len(frame)))
+    return frame.assign(role=role, recovery="none", method="none", retention=rng.uniform(0.1, 1.1, len(frame)))
+
+
+def many_recoveries(*names: list[str]) -> pd.DataFrame:
+    frame = many_accuracies(*names)
+    others = [frame.assign(recovery=name, method=name) for name in ("batchnorm", "finetune", "reconstruct+moments")]
+    return pd.concat([frame, *others])
 
 
 def layer_sparsities(backbones: dict[str, list[str]], scores: list[str]) -> pd.DataFrame:
@@ -143,6 +150,7 @@ def test_retention_makes_room_above_the_dense_line():
 def test_recoveries_are_compared_on_transfer_targets():
     frame = accuracy()
     chained = frame[frame["recovery"] == "finetune"].assign(recovery="reconstruct+moments", retention=0.95)
+    chained = chained.assign(method="reconstruct+moments")
     frame = pd.concat([frame, chained])
     figure = recoveries.draw(frame)
     shown = {line.get_label(): line for line in panel(figure, "resnet: block").lines}
@@ -151,6 +159,63 @@ def test_recoveries_are_compared_on_transfer_targets():
     assert shown["reconstruct+moments"].get_ydata().tolist() == [0.95]
     assert legend(figure) == ["no recovery", "finetune", "reconstruct+moments"]
     assert legend(retention.draw(frame)) == ["block", "magnitude", "no recovery", "finetune"]
+
+
+def test_retention_goes_by_what_a_recovery_does_and_not_by_its_name():
+    frame = accuracy()
+    named = frame.assign(recovery=frame["recovery"].replace("finetune", "slow"))
+    assert legend(retention.draw(named)) == ["block", "magnitude", "no recovery", "slow"]
+
+
+def test_targets_show_each_recovery_of_each_target_at_the_sparsity_of_most():
+    frame = accuracy()
+    figure = targets.draw(frame)
+    assert figure.get_suptitle() == "Retention of transfer targets at sparsity 0.3"
+    axes = panel(figure, "resnet: block")
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["digits", "glyphs", "textures"]
+    shown = {line.get_label(): line for line in axes.lines}
+    assert shown["none"].get_xdata().tolist() == pytest.approx([0.4, 0.5, (0.1 + 0.3) / 2])
+    assert shown["finetune"].get_xdata().tolist() == pytest.approx([0.7, 0.5])  # digits is its source
+    assert np.round(shown["none"].get_ydata()).tolist() == [0, 1, 2]
+    assert np.round(shown["finetune"].get_ydata()).tolist() == [1, 2]
+    spans = [segment[:, 0].tolist() for line in axes.collections for segment in line.get_segments()]
+    assert [0.1, 0.3] in spans  # of textures, over its two sources
+    assert legend(figure) == ["no recovery", "finetune", "dense"]
+    with pytest.raises(ValueError, match=r"no rows at sparsity 0\.45"):
+        targets.draw(frame, 0.45)
+
+
+def pretrained(names: dict[str, str], scores: list[str]) -> pd.DataFrame:
+    """Table PRETRAININGS: names: backbone → pre-training, in two groups."""
+    rows = [
+        (group, name, kind, score, sparsity, value, value - 0.05, value + 0.05)
+        for group in ("resnet18", "vit")
+        for place, (name, kind) in enumerate(names.items())
+        for score in scores
+        for sparsity, value in ((0.1, 1.0 - 0.1 * place), (0.5, 0.5 - 0.1 * place), (None, 0.75 - 0.1 * place))
+    ]
+    columns = ["group", "backbone", "pretraining", "score", "sparsity", "retention", "low", "high"]
+    return pd.DataFrame(rows, columns=columns).assign(role="transfer", readout="zero_shot")
+
+
+def test_pretrainings_have_a_line_and_a_band_each():
+    figure = pretrainings.draw(pretrained({"a": "supervised", "b": "dino", "c": "dino"}, ["block", "magnitude"]))
+    axes = panel(figure, "vit: magnitude")
+    assert points(axes) == {
+        "dense": ([0, 1], [1, 1]),
+        "supervised": ([0.1, 0.5], [1.0, 0.5]),
+        "dino (b)": ([0.1, 0.5], [0.9, 0.4]),
+        "dino (c)": ([0.1, 0.5], [0.8, 0.3]),
+    }
+    band = axes.collections[0].get_paths()[0].vertices  # of the first label, dino (b)
+    assert (band[:, 1].min(), band[:, 1].max()) == (pytest.approx(0.35), pytest.approx(0.95))
+    assert legend(figure) == ["dino (b)", "dino (c)", "supervised"]
+
+
+def test_a_figure_of_nothing_says_so():
+    assert_readable(
+        style.empty("Nothing to show, as no target has anything to retain in any of the study's tables, alas.")
+    )
 
 
 def test_heat_map_shows_every_pair_and_frames_the_sources():
@@ -217,7 +282,7 @@ def safe_sparsities(frame: pd.DataFrame, shown: dict[tuple[str, str, str], float
     rows = frame.drop_duplicates(["backbone", "score", "prune_source", "tuned_on", "target"]).drop(columns="sparsity")
     source = rows["prune_source"].fillna(rows["tuned_on"]).fillna("")
     found = [shown.get(name, 0.0) for name in zip(rows["score"], source, rows["target"], strict=True)]
-    return rows.assign(safe_sparsity=found, alpha=0.05, delta=0.1)
+    return rows.assign(safe_sparsity=found, measured_sparsity=found, alpha=0.05, delta=0.1)
 
 
 def draw_safe(frame: pd.DataFrame, shown: dict[tuple[str, str, str], float]):
@@ -256,17 +321,21 @@ NAMES = [f"encoder.layers.{i}.self_attention.out_proj.weight" for i in range(60)
         lambda: draw_safe(accuracy(), {}),
         lambda: draw_safe(many_accuracies(["resnet", LONG, "vit"], MANY, ["a", "b", "c", "d"]), {}),
         lambda: recoveries.draw(accuracy()),
+        lambda: targets.draw(accuracy()),
+        lambda: targets.draw(many_recoveries(["resnet", LONG], MANY[:4], ["a", "a-long-name-of-a-dataset", "c"])),
+        lambda: pretrainings.draw(pretrained({"a": "supervised", "b": "dino"}, ["block"])),
+        lambda: pretrainings.draw(pretrained({name: name for name in MANY}, MANY[:4])),
     ],
     ids=[
         *("retention", "retention-large", "heatmap", "heatmap-large", "layers-large", "safe", "safe-large"),
-        "recoveries",
+        *("recoveries", "targets", "targets-large", "pretrainings", "pretrainings-large"),
     ],
 )
 def test_no_text_is_cut_or_covered(draw):
     assert_readable(draw())
 
 
-@pytest.mark.parametrize("draw", [retention.draw, heatmap.draw], ids=["retention", "heatmap"])
+@pytest.mark.parametrize("draw", [retention.draw, heatmap.draw, targets.draw], ids=["retention", "heatmap", "targets"])
 def test_the_same_table_gives_the_same_files(tmp_path, draw):
     for name, frame in {"a": accuracy(), "b": accuracy().iloc[::-1]}.items():
         style.save(draw(frame), tmp_path / f"{name}.png", tmp_path / f"{name}.svg")

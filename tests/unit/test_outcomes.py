@@ -5,14 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from unit.findings import empty, findings, no_findings
 
 from prunetransfer.analysis.comparisons import compare_scores, recovery_changes, retention_intervals
+from prunetransfer.analysis.dense import beside_chance, dense_table
+from prunetransfer.analysis.findings import Findings
 from prunetransfer.analysis.influence import kept_overlap, mask_overlaps
 from prunetransfer.analysis.outcomes import read_outcomes
 from prunetransfer.analysis.predicted import predicted_increase, predicted_losses, predicted_safe
 from prunetransfer.analysis.prose import page
 from prunetransfer.analysis.safe import halves, safe_table
-from prunetransfer.analysis.verdicts import judge
+from prunetransfer.analysis.summary import summarise
 from prunetransfer.artifacts import ArtifactError, provenance
 from prunetransfer.pages import markdown
 from prunetransfer.schemas.accuracy import PREDICTIONS
@@ -48,7 +51,7 @@ def files(tmp_path):
 
 @pytest.fixture
 def outcomes(files):
-    return read_outcomes(files, "mini")
+    return read_outcomes(files, "mini", dense_table(files, "mini", 0.95).drop_duplicates("target"))
 
 
 def one(frame: pd.DataFrame, **names) -> pd.Series:
@@ -72,7 +75,7 @@ def test_jobs_that_saw_other_images_are_refused(files):
     changed["predicted"] = [answers[::-1] for answers in changed["predicted"]]
     write_table(files[2], changed, PREDICTIONS, settings)
     with pytest.raises(ArtifactError, match=r"2\.parquet: its images of .* are not those of .*0\.parquet"):
-        read_outcomes(files, "mini")
+        read_outcomes(files, "mini", dense_table(files[:2], "mini", 0.95))
 
 
 def test_a_recovery_changes_what_mcnemar_counts(outcomes):
@@ -136,6 +139,7 @@ def losses() -> pd.DataFrame:
     """Accuracy rows of a data-free and a data-based score: dense loss 1, loss 1 + q²."""
     return pd.DataFrame(
         {"study": "mini", "backbone": "net", "score": score, "prune_source": source, "sparsity": q, "target": "glyphs"}
+        | {"retention": 1.0}
         | {"role": "transfer", "readout": "zero_shot", "seed": 0, "recovery": "none", "loss": 1 + q**2, "dense_loss": 1}
         for score, source in (("magnitude", None), ("block", "digits"))
         for q in (0.1, 0.3, 0.6)
@@ -156,25 +160,24 @@ def test_predicted_and_measured_safe_sparsity():
     assert magnitude["rank_correlation"] == 1 and block["allowed"] == 0.1
 
 
-def test_tables_fit_their_schemas_and_the_page_states_them(outcomes, tmp_path):
+def test_tables_fit_their_schemas_and_the_page_states_them(files, outcomes, tmp_path):
     accuracy, overlaps = losses(), pd.DataFrame(columns=TABLES["mask_overlap"].names)
     predicted = accuracy[["backbone", "score", "prune_source", "seed", "sparsity"]].assign(predicted=0.01)
     found = {
-        "verdicts": judge(outcomes, 0.05, 0.95),
         "intervals": retention_intervals(outcomes, 0.95),
         "changes": recovery_changes(outcomes, 0.95),
         "comparisons": compare_scores(outcomes, 0.95),
-        "safe_sparsity": safe_table(outcomes, 0.05, 0.1, 0, 0.95),
         "mask_overlap": overlaps,
         "predicted_safe": predicted_safe(predicted_losses(predicted, accuracy), accuracy, 0.05),
     }
-    for name, frame in found.items():
-        schema = TABLES[name]
-        write_table(tmp_path / f"{name}.parquet", frame, schema, {})
-        found[name] = read_table(tmp_path / f"{name}.parquet", schema)
-    text = markdown(page(**found))
-    p2 = one(found["verdicts"], prediction="P2")
-    assert f"| net | block | zero_shot | improved | {100 * p2['change']:+.1f} [" in text
+    made = found | vars(findings(outcomes, dense=dense_table(files, "mini", 0.95).drop_duplicates("target")))
+    for name, frame in made.items():
+        write_table(tmp_path / f"{name}.parquet", frame, TABLES[name], {})
+    found = {name: read_table(tmp_path / f"{name}.parquet", TABLES[name]) for name in found}
+    answers = Findings.read({name: tmp_path / f"{name}.parquet" for name in made})
+    text = markdown(page(answers, **found))
+    p2 = one(answers.verdicts, prediction="P2")
+    assert f"| net | block | finetune | zero_shot | improved | {100 * p2['change']:+.1f} [" in text
     assert "| net | finetune | block | zero_shot | 0.6 | 1 | 0 | 0 |" in text
     assert "at most 5 points of accuracy; the risk that this is wrong is at most 0.1" in text
     assert "cannot be told" not in text  # there is no overlap to speak about
@@ -182,13 +185,66 @@ def test_tables_fit_their_schemas_and_the_page_states_them(outcomes, tmp_path):
 
 
 def test_the_page_says_that_one_seed_cannot_tell_sources_from_draws(outcomes):
-    empty = {
-        name: pd.DataFrame(columns=TABLES[name].names)
-        for name in ("verdicts", "changes", "comparisons", "safe_sparsity", "predicted_safe")
-    }
+    others = empty("changes", "comparisons", "predicted_safe")
     overlap = pd.DataFrame(
         [{"backbone": "net", "score": "block", "sparsity": 0.3, "between": "sources", "overlap": 0.8}]
     )
-    text = markdown(page(**empty, intervals=retention_intervals(outcomes, 0.95), mask_overlap=overlap))
+    text = markdown(page(no_findings(), **others, intervals=retention_intervals(outcomes, 0.95), mask_overlap=overlap))
     assert "| net | block | 0.3 | 0.800 | - |" in text and "cannot be told" in text
     assert "P1" not in text and "Safe sparsity" not in text
+
+
+def test_chance_is_the_share_of_the_most_frequent_class_and_the_interval_is_exact():
+    labels = np.repeat([0, 1, 2], [50, 30, 20])
+    constant = beside_chance(labels, np.zeros(100, dtype=int), 0.95)
+    assert (constant["top1"], constant["chance"], constant["classes"]) == (0.5, 0.5, 3)
+    assert not constant["above_chance"]
+    found = beside_chance(labels, np.where(np.arange(100) < 60, labels, -1), 0.95)
+    assert (found["low"], found["high"]) == pytest.approx((0.497, 0.697), abs=1e-3)  # of 60 of 100, from tables
+    assert not found["above_chance"]  # 0.6, but its interval reaches 0.497
+    assert beside_chance(labels, np.where(np.arange(100) < 61, labels, -1), 0.95)["above_chance"]
+    assert beside_chance(np.arange(100), np.where(np.arange(100) < 6, np.arange(100), 0), 0.95)["above_chance"]
+
+
+@pytest.fixture
+def at_chance(files):
+    """The same files, in which the dense backbone answers `0` to every image of glyphs."""
+    for path in files:
+        rows, settings = read_table(path, PREDICTIONS), table_metadata(path)
+        blind = (rows["target"] == "glyphs") & (rows["readout"] != "label")
+        rows["predicted"] = [[0] * IMAGES if b else a for b, a in zip(blind, rows["predicted"], strict=True)]
+        write_table(path, rows, PREDICTIONS, settings)
+    return files
+
+
+def test_a_target_at_chance_is_named_and_is_in_no_mean_verdict_or_guarantee(at_chance):
+    dense = dense_table(at_chance, "mini", 0.95).drop_duplicates("target")
+    assert dense.set_index("target")["above_chance"].to_dict() == {"digits": True, "glyphs": False}
+    outcomes = read_outcomes(at_chance, "mini", dense)
+    assert set(outcomes["target"]) == {"digits"}
+    found = findings(outcomes, dense=dense)
+    assert set(found.safe_sparsity["target"]) == {"digits"} and set(found.retention["cases"]) == {1}
+    assert set(found.verdicts["prediction"]) == {"P1"}  # no unseen task is left for P2
+    text = markdown(page(found, **empty("changes", "comparisons", "intervals", "mask_overlap", "predicted_safe")))
+    assert "nothing to retain: net on glyphs (zero_shot: 0.250 [0.192, 0.316], chance 0.250)." in text
+    assert "no unseen task loses more" not in text
+
+
+def test_where_every_target_is_at_chance_nothing_is_claimed(at_chance, tmp_path):
+    dense = dense_table(at_chance, "mini", 0.95).drop_duplicates("target").assign(above_chance=False)
+    outcomes = read_outcomes(at_chance, "mini", dense)
+    found = findings(outcomes, dense=dense)
+    others = {
+        "intervals": retention_intervals(outcomes, 0.95),
+        "changes": recovery_changes(outcomes, 0.95),
+        "comparisons": compare_scores(outcomes, 0.95),
+    }
+    for name, frame in (vars(found) | others).items():
+        write_table(tmp_path / f"{name}.parquet", frame, TABLES[name], {})
+        assert name == "dense" or frame.empty
+    text = markdown(page(found, **others, **empty("mask_overlap", "predicted_safe")))
+    assert text.startswith("# Verdicts of the study mini\n\nLeft out") and len(text.splitlines()) == 3
+    accuracy = losses().assign(retention=None, tuned_on=None)
+    assert summarise(accuracy, found).startswith("Left out of every mean")
+    predicted = accuracy[["backbone", "score", "prune_source", "seed", "sparsity"]].assign(predicted=0.01)
+    assert predicted_losses(predicted, accuracy).empty

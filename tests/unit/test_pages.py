@@ -3,12 +3,11 @@ import zlib
 
 import pandas as pd
 import pytest
+from unit.findings import no_findings
 
 from prunetransfer.analysis.overview import overview
 from prunetransfer.pages import Heading, Picture, Points, Table, html, markdown
 from prunetransfer.schemas.costs import COSTS
-from prunetransfer.schemas.safe import SAFE_SPARSITY
-from prunetransfer.schemas.verdicts import VERDICTS
 
 BLOCKS = [
     Heading("a < b", 1),
@@ -48,8 +47,7 @@ def test_the_front_page_says_what_the_study_took_and_what_made_it(picture):
         job | {"job": "b", "seconds": 120.0, "cpu_seconds": 180.0, "peak_mb": 1000.0, "torch": "2.12"},
         job | {"job": "c", "seconds": 0.4, "stage": "build_mask"},
     ]
-    empty = [pd.DataFrame(columns=schema.names) for schema in (VERDICTS, SAFE_SPARSITY)]
-    text = markdown(overview(*empty, pd.DataFrame(jobs), picture))
+    text = markdown(overview(no_findings(), pd.DataFrame(jobs), {"safe": picture}))
     assert text.startswith("# How far can each backbone be pruned")
     assert "3 jobs: 3 minutes one after the other, 4 minutes of processor time" in text and "1.5 GB" in text
     assert "| evaluate | 2 | 180 | 270 | 100% | 1500 |\n| build mask | 1 | 0 | 0 | 0% | - |" in text

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from prunetransfer.analysis.paired import Cell, holm, mcnemar, mean_difference, mean_ratio
+from prunetransfer.analysis.paired import Cell, holm, mcnemar, mean_difference, mean_ratio, retention_difference
 
 
 def pair(rng, n, lost=0.1, gained=0.05, kept=0.6):
@@ -80,6 +80,42 @@ def test_the_ratio_agrees_with_scipys_paired_bootstrap():
     assert (found.low, found.high) == pytest.approx((drawn.low, drawn.high), abs=2e-3)
 
 
+def two_backbones(rng, n):
+    """Outcomes of two backbones, dense and pruned, on images that are easy or hard for both."""
+    easy = rng.random(n) < 0.5
+    before, other_before = (rng.random(n) < np.where(easy, 0.95, right) for right in (0.6, 0.4))
+    after, other_after = before & (rng.random(n) < np.where(easy, 0.95, 0.7)), other_before & (rng.random(n) < 0.8)
+    return before, after, other_before, other_after
+
+
+def test_the_difference_of_two_retentions_agrees_with_scipys_paired_bootstrap():
+    before, after, other_before, other_after = two_backbones(np.random.default_rng(6), 3000)
+    found = retention_difference([(Cell("a", 0, before, after), Cell("a", 0, other_before, other_after))], 0.95)
+
+    def difference(b, a, d, c, axis):
+        return a.mean(axis=axis) / b.mean(axis=axis) - c.mean(axis=axis) / d.mean(axis=axis)
+
+    outcomes = (before, after, other_before, other_after)
+    drawn = stats.bootstrap(
+        outcomes, difference, paired=True, vectorized=True, n_resamples=2000, method="basic", random_state=0
+    ).confidence_interval
+    assert found.value == pytest.approx(after.mean() / before.mean() - other_after.mean() / other_before.mean())
+    assert (found.low, found.high) == pytest.approx((drawn.low, drawn.high), abs=3e-3)
+
+
+def test_the_difference_of_two_retentions_covers_the_truth_and_pairs_the_images():
+    rng, covered, draws = np.random.default_rng(7), 0, 500
+    truth = (0.5 * 0.95**2 + 0.5 * 0.6 * 0.7) / (0.5 * 0.95 + 0.5 * 0.6) - 0.8
+    for _ in range(draws):
+        before, after, *other = two_backbones(rng, 200)
+        found = retention_difference([(Cell("a", 0, before, after), Cell("a", 0, *other))] * 3, 0.95)
+        covered += found.low <= truth <= found.high
+    assert 0.93 <= covered / draws <= 0.98
+    itself = retention_difference([(Cell("a", 0, before, after),) * 2], 0.95)
+    own = mean_ratio([Cell("a", 0, before, after)], 0.95)
+    assert itself.value == 0 and 0 < itself.high < (own.high - own.low) / 2
+
+
 def test_no_change_still_has_a_width():
     right = np.array([True] * 80 + [False] * 20)
     found = mean_ratio([Cell("a", 0, right, right)], 0.95)
@@ -109,3 +145,7 @@ def test_what_is_not_paired_is_refused():
         mcnemar(right, right.astype(float))
     with pytest.raises(ValueError, match="target a: no image was right before"):
         mean_ratio([Cell("a", 0, ~right, right)], 0.95)
+    with pytest.raises(ValueError, match="target a: no image was right before"):
+        retention_difference([(Cell("a", 0, right, right), Cell("a", 0, ~right, right))], 0.95)
+    with pytest.raises(ValueError, match="not pairs"):
+        retention_difference([(Cell("a", 0, right, right), Cell("a", 0, right[:2], right[:2]))], 0.95)

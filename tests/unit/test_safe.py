@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from prunetransfer.analysis.safe import halves, loss_p_value, safe_sparsity, violation_rate
+from prunetransfer.analysis.safe import halves, loss_p_value, measured_sparsity, safe_sparsity, violation_rate
 
 ALPHA, DELTA = 0.05, 0.1
 
@@ -60,6 +60,14 @@ def test_the_sequence_stops_at_the_first_sparsity_that_is_not_shown_to_be_safe()
     broken = np.zeros(500, dtype=bool)
     assert safe_sparsity(dense, {0.1: dense, 0.5: broken, 0.3: dense, 0.7: dense}, ALPHA, DELTA) == 0.3
     assert safe_sparsity(dense, {0.1: broken, 0.3: dense}, ALPHA, DELTA) == 0.0
+
+
+def test_the_measured_sparsity_goes_by_the_images_at_hand_and_stops_where_more_is_lost():
+    dense = np.ones(100, dtype=bool)
+    kept, broken = np.arange(100) >= 5, np.arange(100) >= 6  # 5 and 6 points are lost
+    assert measured_sparsity(dense, {0.7: dense, 0.1: dense, 0.3: kept, 0.5: broken}, ALPHA) == 0.3
+    assert measured_sparsity(dense, {0.1: broken, 0.3: dense}, ALPHA) == 0.0
+    assert safe_sparsity(dense, {0.3: kept}, ALPHA, DELTA) == 0.0  # which 100 images cannot show
 
 
 def test_no_image_is_in_both_halves_and_the_seed_decides():

@@ -14,6 +14,7 @@ sys.path.insert(0, str(ROOT / "src"))
 from snakemake.utils import update_config
 
 from prunetransfer.config import ConfigError, validate_config
+from prunetransfer.config.groups import pretraining_groups, recovery_methods, several_pretrainings
 from prunetransfer.config.reading import from_command_line, refuse_duplicate_keys
 from prunetransfer.datasets.downloads import DOWNLOADS, folder_of, origin
 from prunetransfer.digest import code_digest, git_revision

@@ -4,13 +4,21 @@ DRAWN_FROM = {
     "retention": ["accuracy"],
     "heatmap": ["accuracy"],
     "recoveries": ["accuracy"],
+    "targets": ["accuracy"],
     "layers": ["layer_sparsity"],
 }
 if LANDSCAPE:
     DRAWN_FROM |= {"predictions": ["perturbations"], "loss_paths": ["paths"], "task_alignment": ["alignment"]}
 if PRETRAINED:
-    DRAWN_FROM["pretraining"] = ["pretraining"]
-THEMES = {"safe": "How far", "retention": "How far", "recoveries": "Recoveries"}  # of the others: "What decides"
+    DRAWN_FROM |= {"pretraining": ["pretraining"]}
+if several_pretrainings(PRETRAININGS):
+    DRAWN_FROM |= {"pretrainings": ["pretrainings"]}
+THEMES = {
+    "safe": "How far",
+    "retention": "How far",
+    "recoveries": "Recoveries",
+    "targets": "Recoveries",
+}  # of the others: "What decides"
 FIGURES = [RESULTS / f"figures/{figure}.{suffix}" for figure in DRAWN_FROM for suffix in ("png", "svg")]
 
 for figure, drawn_from in DRAWN_FROM.items():

@@ -1,12 +1,16 @@
+# What every page and `prunetransfer summary` answer from.
+FINDINGS = {
+    name: TABLES[name]
+    for name in ("verdicts", "safe_sparsity", "retention", "dense", "pretrainings", "pretraining_comparisons")
+}
 PAGES = [RESULTS / page for page in ("overview.html", "verdicts.html", "verdicts.md")]
 
 
 rule overview:
     input:
-        verdicts=TABLES["verdicts"],
-        safe_sparsity=TABLES["safe_sparsity"],
+        **FINDINGS,
         costs=TABLES["costs"],
-        figure=RESULTS / "figures/safe.png",
+        figures=[RESULTS / f"figures/{name}.png" for name in ("pretrainings", "safe", "targets") if name in DRAWN_FROM],
     output:
         RESULTS / "overview.html",
     params:
@@ -24,11 +28,8 @@ rule overview:
 
 rule verdicts_page:
     input:
-        **{
-            name: TABLES[name]
-            for name in ("verdicts", "intervals", "changes", "comparisons", "safe_sparsity", "mask_overlap")
-        },
-        predicted_safe=TABLES["predicted_safe"],
+        **FINDINGS,
+        **{name: TABLES[name] for name in ("intervals", "changes", "comparisons", "mask_overlap", "predicted_safe")},
     output:
         md=RESULTS / "verdicts.md",
         html=report(

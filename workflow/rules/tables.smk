@@ -3,14 +3,18 @@ TABLES = {
     for name in (
         "accuracy",
         "parameters",
+        "dense",
         "layer_sparsity",
         "damping",
         "convergence",
         "training",
         "verdicts",
+        "retention",
         "intervals",
         "changes",
         "comparisons",
+        "pretrainings",
+        "pretraining_comparisons",
         "safe_sparsity",
         "mask_overlap",
         "predicted_loss",
@@ -28,6 +32,14 @@ EVALUATIONS = [
     for seed in seeds(criterion, recovery)
 ]
 PREDICTIONS = [path.with_suffix(".predictions.parquet") for path in EVALUATIONS]
+# The dense answers are the same in all jobs of a backbone and a group of targets: the first of them is read.
+DENSE_ANSWERS = [
+    next(path for path in PREDICTIONS if (path.parts[-5], path.parts[-2]) == (backbone, targets))
+    for backbone in config["backbones"]
+    for targets in TARGETS
+]
+PRETRAININGS = pretraining_groups(config["backbones"])
+METHODS = recovery_methods(config["recoveries"])
 MASKS = [
     mask(backbone, criterion, seed, sparsity)
     for backbone in config["backbones"]
@@ -59,9 +71,30 @@ SWEPT = [
 ]
 
 
+rule dense:
+    input:
+        DENSE_ANSWERS,
+    output:
+        report(TABLES["dense"], caption="../report/dense.rst", category="Tables"),
+    params:
+        study=config["study"],
+        confidence=config["confidence"],
+        code=code("dense"),
+    log:
+        LOGS / "dense.log",
+    benchmark:
+        COSTS / "dense.tsv"
+    localrule: True
+    resources:
+        **job(mem_mb=2000, minutes=10),
+    script:
+        "../scripts/dense.py"
+
+
 rule aggregate:
     input:
-        EVALUATIONS,
+        rows=EVALUATIONS,
+        dense=TABLES["dense"],
     output:
         report(TABLES["accuracy"], caption="../report/accuracy.rst", category="Tables"),
     params:
@@ -71,6 +104,7 @@ rule aggregate:
             name: {key: backbone[key] for key in ("architecture", "pretraining")}
             for name, backbone in config["backbones"].items()
         },
+        methods=METHODS,
         code=code("aggregate"),
     log:
         LOGS / "aggregate.log",
@@ -183,9 +217,11 @@ rule training:
 
 rule verdicts:
     input:
-        PREDICTIONS,
+        predictions=PREDICTIONS,
+        dense=TABLES["dense"],
     output:
         verdicts=report(TABLES["verdicts"], caption="../report/verdicts.rst", category="Tables"),
+        retention=report(TABLES["retention"], caption="../report/mean_retention.rst", category="Tables"),
         intervals=report(TABLES["intervals"], caption="../report/intervals.rst", category="Tables"),
         changes=report(TABLES["changes"], caption="../report/changes.rst", category="Tables"),
         comparisons=report(TABLES["comparisons"], caption="../report/comparisons.rst", category="Tables"),
@@ -193,6 +229,7 @@ rule verdicts:
         study=config["study"],
         seeds=config["seeds"],
         levels={key: config[key] for key in ("tolerance", "confidence")},
+        tuned=[name for name, method in METHODS.items() if method == "finetune"],
         code=code("verdicts"),
     log:
         LOGS / "verdicts.log",
@@ -205,9 +242,36 @@ rule verdicts:
         "../scripts/verdicts.py"
 
 
+rule pretrainings:
+    input:
+        predictions=PREDICTIONS,
+        dense=TABLES["dense"],
+    output:
+        means=report(TABLES["pretrainings"], caption="../report/pretraining_means.rst", category="Tables"),
+        pairs=report(
+            TABLES["pretraining_comparisons"], caption="../report/pretraining_comparisons.rst", category="Tables"
+        ),
+    params:
+        study=config["study"],
+        seeds=config["seeds"],
+        labels=PRETRAININGS,
+        confidence=config["confidence"],
+        code=code("pretrainings"),
+    log:
+        LOGS / "pretrainings.log",
+    benchmark:
+        COSTS / "pretrainings.tsv"
+    localrule: True
+    resources:
+        **job(mem_mb=4000, minutes=30),
+    script:
+        "../scripts/pretrainings.py"
+
+
 rule safe_sparsity:
     input:
-        PREDICTIONS,
+        predictions=PREDICTIONS,
+        dense=TABLES["dense"],
     output:
         report(TABLES["safe_sparsity"], caption="../report/safe_sparsity.rst", category="Tables"),
     params:

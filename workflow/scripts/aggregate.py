@@ -1,19 +1,24 @@
-"""Join all evaluations into one table."""
+"""Join all evaluations into one table; where the dense backbone is not above chance there is no retention."""
 
 import pandas as pd
 
+from prunetransfer.analysis.dense import above_chance
 from prunetransfer.analysis.shared import with_seeds
 from prunetransfer.artifacts import provenance
 from prunetransfer.schemas.accuracy import ACCURACY, EVALUATION
+from prunetransfer.schemas.dense import DENSE
 from prunetransfer.stage import stage
 from prunetransfer.tables import read_table, write_table
 
 with stage(snakemake):
-    frame = pd.concat([read_table(path, EVALUATION) for path in snakemake.input], ignore_index=True)
-    frame, labels = with_seeds(frame, snakemake.params.seeds), snakemake.params.labels
+    frame = pd.concat([read_table(path, EVALUATION) for path in snakemake.input.rows], ignore_index=True)
+    frame = with_seeds(frame, snakemake.params.seeds)
+    dense, labels = read_table(snakemake.input.dense, DENSE), snakemake.params.labels
     frame = frame.assign(
         study=snakemake.params.study,
         architecture=[labels[name]["architecture"] for name in frame["backbone"]],
         pretraining=[labels[name]["pretraining"] for name in frame["backbone"]],
+        method=frame["recovery"].map(snakemake.params.methods),
+        retention=frame["retention"].where(above_chance(frame, dense)),
     )
     write_table(snakemake.output[0], frame, ACCURACY, provenance(labels))

@@ -2,13 +2,16 @@
 
 import importlib
 
-from prunetransfer.analysis.retention import shown_readout
-from prunetransfer.figures.style import save
+from prunetransfer.analysis.retention import shown
+from prunetransfer.figures.style import empty, save
 from prunetransfer.stage import stage
 from prunetransfer.tables import read_table
+
+NOTHING = "Nothing to show: no row of the tables is about a target on which the dense backbone is above chance."
 
 with stage(snakemake):
     figure = importlib.import_module(f"prunetransfer.figures.{snakemake.params.figure}")
     tables = {name: read_table(snakemake.input[name], schema) for name, schema in figure.READS.items()}
-    shown = {name: shown_readout(table) if "readout" in table else table for name, table in tables.items()}
-    save(figure.draw(**shown), snakemake.output.png, snakemake.output.svg)
+    rows = {name: shown(table) if "readout" in table else table for name, table in tables.items()}
+    drawn = figure.draw(**rows) if any(map(len, rows.values())) else empty(NOTHING)
+    save(drawn, snakemake.output.png, snakemake.output.svg)

@@ -2,17 +2,16 @@
 
 from pathlib import Path
 
+from prunetransfer.analysis.findings import Findings
 from prunetransfer.analysis.overview import overview
 from prunetransfer.artifacts import write_atomically
 from prunetransfer.pages import html
 from prunetransfer.schemas.costs import COSTS
-from prunetransfer.schemas.safe import SAFE_SPARSITY
-from prunetransfer.schemas.verdicts import VERDICTS
 from prunetransfer.stage import stage
 from prunetransfer.tables import read_table
 
 with stage(snakemake):
     found = snakemake.input
-    verdicts, safe = read_table(found.verdicts, VERDICTS), read_table(found.safe_sparsity, SAFE_SPARSITY)
-    text = html(overview(verdicts, safe, read_table(found.costs, COSTS), Path(found.figure)))
+    figures = {path.stem: path for path in map(Path, found.figures)}
+    text = html(overview(Findings.read(dict(found.items())), read_table(found.costs, COSTS), figures))
     write_atomically(snakemake.output[0], lambda path: Path(path).write_text(text, encoding="utf-8"))

@@ -4,12 +4,14 @@ from prunetransfer.analysis.outcomes import read_outcomes
 from prunetransfer.analysis.safe import safe_table
 from prunetransfer.analysis.shared import with_seeds
 from prunetransfer.artifacts import provenance
+from prunetransfer.schemas.dense import DENSE
 from prunetransfer.schemas.safe import SAFE_SPARSITY
 from prunetransfer.stage import stage
-from prunetransfer.tables import write_table
+from prunetransfer.tables import read_table, write_table
 
 with stage(snakemake):
     levels = dict(snakemake.params.levels)
-    outcomes = with_seeds(read_outcomes(snakemake.input, snakemake.params.study), snakemake.params.seeds)
-    found = safe_table(outcomes, **levels)
+    dense = read_table(snakemake.input.dense, DENSE)
+    outcomes = read_outcomes(snakemake.input.predictions, snakemake.params.study, dense)
+    found = safe_table(with_seeds(outcomes, snakemake.params.seeds), **levels)
     write_table(snakemake.output[0], found, SAFE_SPARSITY, provenance(levels))

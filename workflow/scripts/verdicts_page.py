@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from prunetransfer.analysis.findings import Findings
 from prunetransfer.analysis.prose import page
 from prunetransfer.artifacts import write_atomically
 from prunetransfer.pages import html, markdown
@@ -10,6 +11,9 @@ from prunetransfer.stage import stage
 from prunetransfer.tables import read_table
 
 with stage(snakemake):
-    blocks = page(**{name: read_table(path, TABLES[name]) for name, path in snakemake.input.items()})
+    paths = dict(snakemake.input.items())
+    found = Findings.read(paths)
+    others = {name: path for name, path in paths.items() if name not in vars(found)}
+    blocks = page(found, **{name: read_table(path, TABLES[name]) for name, path in others.items()})
     for output, text in {snakemake.output.md: markdown(blocks), snakemake.output.html: html(blocks)}.items():
         write_atomically(output, lambda path, text=text: Path(path).write_text(text, encoding="utf-8"))

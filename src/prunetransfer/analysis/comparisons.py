@@ -11,7 +11,7 @@ import pandas as pd
 from prunetransfer.analysis.outcomes import CONDITION, by_readout, cells
 from prunetransfer.analysis.paired import holm, mcnemar, mean_difference, mean_ratio
 from prunetransfer.analysis.verdicts import before_and_after
-from prunetransfer.schemas.verdicts import CHANGES, COMPARISONS, INTERVALS
+from prunetransfer.schemas.verdicts import CHANGES, COMPARISONS, INTERVALS, RETENTION
 
 
 def retention_intervals(outcomes: pd.DataFrame, confidence: float) -> pd.DataFrame:
@@ -23,6 +23,18 @@ def retention_intervals(outcomes: pd.DataFrame, confidence: float) -> pd.DataFra
         about = {"seeds": len(group), "n": len(group["dense"].iloc[0]), "confidence": confidence}
         rows.append(_named(by, names) | about | {"retention": found.value, "low": found.low, "high": found.high})
     return pd.DataFrame(rows, columns=INTERVALS.names)
+
+
+def mean_retentions(outcomes: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """Mean retention over (source, target) pairs and seeds, with a paired interval (schema RETENTION)."""
+    by = ["study", "backbone", "score", "recovery", "readout", "role", "sparsity"]
+    rows = []
+    for frame in by_readout(outcomes):
+        for names, group in frame.groupby(by):
+            found = mean_ratio(cells(group), confidence)
+            about = {"cases": len(group), "confidence": confidence}
+            rows.append(_named(by, names) | about | {"retention": found.value, "low": found.low, "high": found.high})
+    return pd.DataFrame(rows, columns=RETENTION.names)
 
 
 def recovery_changes(outcomes: pd.DataFrame, confidence: float) -> pd.DataFrame:
@@ -47,7 +59,7 @@ def recovery_changes(outcomes: pd.DataFrame, confidence: float) -> pd.DataFrame:
     found = pd.DataFrame(rows, columns=[name for name in CHANGES.names if name not in ("p_holm", "verdict")])
     family = [found["backbone"], found["readout"], found["recovery"], found["target"].isna()]
     found["p_holm"] = found.groupby(family)["p_value"].transform(holm).astype(float)
-    return found.assign(verdict=_verdicts(found["change"], found["p_holm"], confidence))[CHANGES.names]
+    return found.assign(verdict=verdicts_of(found["change"], found["p_holm"], confidence))[CHANGES.names]
 
 
 def compare_scores(outcomes: pd.DataFrame, confidence: float) -> pd.DataFrame:
@@ -71,7 +83,7 @@ def compare_scores(outcomes: pd.DataFrame, confidence: float) -> pd.DataFrame:
                 rows.append(_named(by, names) | about | values)
     found = pd.DataFrame(rows, columns=[name for name in COMPARISONS.names if name not in ("p_holm", "verdict")])
     found["p_holm"] = found.groupby(["backbone", "readout"])["p_value"].transform(holm).astype(float)
-    return found.assign(verdict=_verdicts(found["difference"], found["p_holm"], confidence))[COMPARISONS.names]
+    return found.assign(verdict=verdicts_of(found["difference"], found["p_holm"], confidence))[COMPARISONS.names]
 
 
 def _counts(before: Iterable[np.ndarray], after: Iterable[np.ndarray]) -> dict[str, object]:
@@ -81,7 +93,7 @@ def _counts(before: Iterable[np.ndarray], after: Iterable[np.ndarray]) -> dict[s
     return about | {"change": (gained - lost) / len(before), "p_value": p_value}
 
 
-def _verdicts(change: pd.Series, p_values: pd.Series, confidence: float) -> np.ndarray:
+def verdicts_of(change: pd.Series, p_values: pd.Series, confidence: float) -> np.ndarray:
     """`higher` or `lower` where the corrected p-value shows a change, else `equal`: none was shown."""
     return np.where(p_values > 1 - confidence, "equal", np.where(change > 0, "higher", "lower"))
 

@@ -1,7 +1,7 @@
 """Outcomes: which test images are classified right, dense and pruned, for every measurement of a study.
 
 A frame with one row a measurement: the columns CONDITION, `role`, and two bool arrays [n] over the same images in the
-same order, `dense` and `correct` (pruned). Rows of one backbone and target share the images.
+same order, `dense` and `correct` (pruned). Rows of one target share the images.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from prunetransfer.analysis.dense import above_chance
 from prunetransfer.analysis.paired import Cell
 from prunetransfer.analysis.retention import with_sources
 from prunetransfer.artifacts import ArtifactError
@@ -24,24 +25,26 @@ CONDITION = ["study", "backbone", "score", "prune_source", "sparsity", "recovery
 CONDITION += ["seed"]
 
 
-def read_outcomes(paths: Iterable[str | os.PathLike], study: str) -> pd.DataFrame:
-    """The outcomes of evaluation jobs. paths: files of the schema PREDICTIONS, which name their job in their metadata.
+def read_outcomes(paths: Iterable[str | os.PathLike], study: str, dense: pd.DataFrame) -> pd.DataFrame:
+    """The outcomes of evaluation jobs on the targets on which there is something to retain (see `above_chance`).
 
-    Raises ArtifactError, naming the file, if two jobs of one backbone and target did not see the same images.
+    paths: files of the schema PREDICTIONS, which name their job in their metadata; dense: the study's table DENSE.
+    Raises ArtifactError, naming the file, if two jobs of one target did not see the same images.
     """
     rows, known = [], {}
     for path in paths:
         job = table_metadata(path)["settings"]
         for target, answers in read_table(path, PREDICTIONS).groupby("target"):
             labels = np.asarray(answers.set_index("readout").loc["label", "predicted"])
-            first = known.setdefault((job["backbone"], target), (path, labels))
+            first = known.setdefault(target, (path, labels))
             if not np.array_equal(first[1], labels):
                 raise ArtifactError(
                     f"{path}: its images of {target} are not those of {first[0]}: they cannot be paired"
                 )
             named = {"study": study} | condition(job, target)
             rows += [named | found for found in _outcomes(answers[answers["readout"] != "label"], labels)]
-    return pd.DataFrame(rows, columns=[*CONDITION, "role", "dense", "correct"])
+    outcomes = pd.DataFrame(rows, columns=[*CONDITION, "role", "dense", "correct"])
+    return outcomes[above_chance(outcomes, dense)]
 
 
 def _outcomes(answers: pd.DataFrame, labels: np.ndarray) -> Iterator[dict[str, Any]]:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from prunetransfer.analysis.answer import QUESTION, answer
+from prunetransfer.analysis.findings import Findings
 from prunetransfer.pages import Block, Heading, Picture, Table
 
-CAPTION = (
-    "Accuracy lost on the worst of all targets, sources and seeds, in points, at each sparsity that was tried. Dark: "
-    "shown not to lose more than is allowed; light: it does not on the test images, which may be chance; grey: "
-    "it does. Bar: as far as the score alone predicts that the loss stays within the tolerance."
-)
+CAPTIONS = {
+    "pretrainings": "Mean retention of each pre-training against sparsity, without recovery, on the tasks that all "
+    "have. Bands: intervals over images and seeds.",
+    "safe": "Accuracy lost on the worst of all targets, sources and seeds, in points, at each sparsity that was tried. "
+    "Dark: shown not to lose more than is allowed; light: it does not on the test images, which may be chance; grey: "
+    "it does. Bar: as far as the score alone predicts that the loss stays within the tolerance.",
+    "targets": "Retention of every target without and after each recovery, at the sparsity that most recoveries were "
+    "tried at. Whiskers span the sources.",
+}
 MADE_BY = {
     "device": "device",
     "revision": "git revision",
@@ -25,12 +31,12 @@ MADE_BY = {
 }  # column of COSTS → in words
 
 
-def overview(verdicts: pd.DataFrame, safe: pd.DataFrame, costs: pd.DataFrame, figure: Path) -> list[Block]:
-    """verdicts, safe, costs: tables of the schemas VERDICTS, SAFE_SPARSITY, COSTS; figure: `safe` as PNG."""
+def overview(found: Findings, costs: pd.DataFrame, figures: Mapping[str, Path]) -> list[Block]:
+    """costs: a table of the schema COSTS; figures: name in CAPTIONS → its PNG, in the order of the page."""
     return [
         Heading(QUESTION, 1),
-        *answer(verdicts, safe),
-        Picture(figure, CAPTION),
+        *answer(found),
+        *(Picture(path, CAPTIONS[name]) for name, path in figures.items()),
         Heading("What it took"),
         _total(costs),
         _by_stage(costs),

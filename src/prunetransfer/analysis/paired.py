@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from scipy import stats
 
-# One pseudo-image of weight ½ for each (before, after) outcome keeps an interval from having no width where no image
-# changed sides (Agresti & Min, Statistics in Medicine 24, 2005, for the difference; the ratio takes the same).
-PSEUDO = np.array([[False, False, True, True], [False, True, False, True]])
+# Pseudo-images, one for each possible outcome, keep an interval from having no width where no image changed sides. They
+# weigh this much together, so ½ for each (before, after): Agresti & Min, Statistics in Medicine 24, 2005, for the
+# difference; the ratio takes the same, and so does each of two retentions that are compared.
+PSEUDO_WEIGHT = 2.0
 
 
 @dataclass(frozen=True)
@@ -45,32 +47,70 @@ def check_pairs(before: np.ndarray, after: np.ndarray) -> None:
 
 def mean_difference(cells: Iterable[Cell], confidence: float) -> Estimate:
     """Mean over cells of the accuracy after minus before."""
-    return _mean(list(cells), _difference, 0.0, confidence)
+    return _mean(_draws(cells), _difference, 0.0, confidence)
 
 
 def mean_ratio(cells: Iterable[Cell], confidence: float) -> Estimate:
     """Mean over cells of the accuracy after over before (retention). Raises ValueError if none was right before."""
-    cells = list(cells)
-    for cell in cells:
-        if not cell.before.any():
-            raise ValueError(f"target {cell.target}: no image was right before, so there is nothing to retain")
-    return _mean(cells, _ratio, 1.0, confidence)
+    for cell in (cells := list(cells)):
+        _check_retention(cell)
+    return _mean(_draws(cells), _ratio, 1.0, confidence)
 
 
-def _difference(before: np.ndarray, after: np.ndarray, weight: np.ndarray) -> tuple[float, np.ndarray]:
+def retention_difference(pairs: Iterable[tuple[Cell, Cell]], confidence: float) -> Estimate:
+    """Mean over pairs of the retention in the first cell minus that in the second; both saw the same images.
+
+    The two cells of a pair have target and seed in common. Raises ValueError if in one none was right before.
+    """
+    draws = []
+    for first, second in pairs:
+        _check_retention(first)
+        _check_retention(second)
+        check_pairs(first.before, second.before)
+        draws.append(_Draw(first.target, first.seed, (first.before, first.after, second.before, second.after)))
+    return _mean(draws, _ratio_difference, 0.0, confidence)
+
+
+def _check_retention(cell: Cell) -> None:
+    if not cell.before.any():
+        raise ValueError(f"target {cell.target}: no image was right before, so there is nothing to retain")
+
+
+@dataclass(frozen=True)
+class _Draw:
+    """bool [n] each: what the images of one target answered, under every condition that a statistic compares."""
+
+    target: str
+    seed: int
+    outcomes: tuple[np.ndarray, ...]
+
+
+def _draws(cells: Iterable[Cell]) -> list[_Draw]:
+    for cell in (cells := list(cells)):
+        check_pairs(cell.before, cell.after)
+    return [_Draw(cell.target, cell.seed, (cell.before, cell.after)) for cell in cells]
+
+
+def _difference(weight: np.ndarray, before: np.ndarray, after: np.ndarray) -> tuple[float, np.ndarray]:
+    """The statistic and each image's influence on it, as the next two."""
     change = after - before
     value = np.average(change, weights=weight)
     return value, change - value
 
 
-def _ratio(before: np.ndarray, after: np.ndarray, weight: np.ndarray) -> tuple[float, np.ndarray]:
+def _ratio(weight: np.ndarray, before: np.ndarray, after: np.ndarray) -> tuple[float, np.ndarray]:
     dense = np.average(before, weights=weight)
     value = np.average(after, weights=weight) / dense
     return value, (after - value * before) / dense
 
 
-def _mean(cells: Sequence[Cell], statistic, unchanged: float, confidence: float) -> Estimate:
-    """Delta method: each image's influence on the mean, summed over the cells of its target before it is squared.
+def _ratio_difference(weight: np.ndarray, *outcomes: np.ndarray) -> tuple[float, np.ndarray]:
+    (value, influence), (other, others) = _ratio(weight, *outcomes[:2]), _ratio(weight, *outcomes[2:])
+    return value - other, influence - others
+
+
+def _mean(draws: Sequence[_Draw], statistic: Callable, unchanged: float, confidence: float) -> Estimate:
+    """Delta method: each image's influence on the mean, summed over the draws of its target before it is squared.
 
     So a target that many cells share counts as one draw of images, not many. Where there are several seeds, the
     variance of their means is added (images and seeds are drawn apart), with Welch's degrees of freedom. Targets and
@@ -78,20 +118,21 @@ def _mean(cells: Sequence[Cell], statistic, unchanged: float, confidence: float)
     """
     influence: dict[str, np.ndarray] = {}
     by_seed, values = defaultdict(list), []
-    for cell in cells:
-        check_pairs(cell.before, cell.after)
-        plain = cell.before.astype(float), cell.after.astype(float)
-        before, after = (np.concatenate(both) for both in zip(plain, PSEUDO, strict=True))
-        weight = np.concatenate([np.ones(cell.before.size), np.full(4, 0.5)])
-        value, own = statistic(before, after, weight)
-        by_seed[cell.seed].append(value)
-        values.append(statistic(*plain, weight[:-4])[0])
-        influence[cell.target] = influence.get(cell.target, 0) + np.sqrt(weight) * own / weight.sum() / len(cells)
-    images = sum(float(np.sum(total**2)) for total in influence.values())
+    for draw in draws:
+        plain = np.array(draw.outcomes, dtype=float)
+        pseudo = np.array(list(product((0.0, 1.0), repeat=len(plain)))).T
+        images = plain.shape[1]
+        weight = np.concatenate([np.ones(images), np.full(pseudo.shape[1], PSEUDO_WEIGHT / pseudo.shape[1])])
+        value, own = statistic(weight, *np.concatenate([plain, pseudo], axis=1))
+        by_seed[draw.seed].append(value)
+        values.append(statistic(weight[:images], *plain)[0])
+        influence[draw.target] = influence.get(draw.target, 0) + np.sqrt(weight) * own / weight.sum() / len(draws)
+    of_images = sum(float(np.sum(total**2)) for total in influence.values())
     means = np.array([np.mean(of_seed) for of_seed in by_seed.values()])
-    seeds = means.var(ddof=1) / len(means) if len(means) > 1 else 0.0
-    freedom = (images + seeds) ** 2 / (seeds**2 / (len(means) - 1)) if seeds else math.inf
-    centre, error = float(np.mean([v for of_seed in by_seed.values() for v in of_seed])), math.sqrt(images + seeds)
+    of_seeds = means.var(ddof=1) / len(means) if len(means) > 1 else 0.0
+    freedom = (of_images + of_seeds) ** 2 / (of_seeds**2 / (len(means) - 1)) if of_seeds else math.inf
+    centre = float(np.mean([value for of_seed in by_seed.values() for value in of_seed]))
+    error = math.sqrt(of_images + of_seeds)
     reach = stats.t.ppf((1 + confidence) / 2, freedom) * error
     p_value = 2 * stats.t.sf(abs(centre - unchanged) / error, freedom)
     return Estimate(float(np.mean(values)), centre - reach, centre + reach, float(p_value))

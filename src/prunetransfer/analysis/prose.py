@@ -5,26 +5,45 @@ from __future__ import annotations
 import pandas as pd
 
 from prunetransfer.analysis.answer import answer
+from prunetransfer.analysis.findings import Findings
 from prunetransfer.pages import Block, Heading, Table
 
 WORDS = {"higher": "higher", "lower": "lower", "equal": "no difference shown"}
 
 
 def page(
-    verdicts: pd.DataFrame,
+    found: Findings,
     intervals: pd.DataFrame,
     changes: pd.DataFrame,
     comparisons: pd.DataFrame,
-    safe_sparsity: pd.DataFrame,
     mask_overlap: pd.DataFrame,
     predicted_safe: pd.DataFrame,
 ) -> list[Block]:
-    """The page of a study's verdicts. Each argument is the table of its name."""
-    title = f"Verdicts of the study {verdicts['study'].iloc[0]}" if len(verdicts) else "Verdicts"
-    parts = [Heading(title, 1), *answer(verdicts, safe_sparsity)]
-    parts += [*_kept(verdicts), *_recovered(verdicts, changes), *_compared(comparisons)]
-    parts += [*_influence(intervals, mask_overlap), *_safe(safe_sparsity), *_predicted(predicted_safe)]
+    """The page of a study's verdicts. Each argument but the first is the table of its name."""
+    title = f"Verdicts of the study {found.dense['study'].iloc[0]}" if len(found.dense) else "Verdicts"
+    parts = [Heading(title, 1), *answer(found), *_pretrained(found.pretraining_comparisons)]
+    parts += [*_kept(found.verdicts), *_recovered(found.verdicts, changes), *_compared(comparisons)]
+    parts += [*_influence(intervals, mask_overlap), *_safe(found.safe_sparsity), *_predicted(predicted_safe)]
     return parts
+
+
+def _pretrained(comparisons: pd.DataFrame) -> list[Block]:
+    if comparisons.empty:
+        return []
+    cells = [
+        (
+            *(r.group, r.score, r.readout, r.role, "all" if pd.isna(r.sparsity) else f"{r.sparsity:g}"),
+            f"{r.backbone} ({r.pretraining}) − {r.other_backbone} ({r.other_pretraining})",
+            *(f"{r.difference:+.3f} [{r.low:+.3f}, {r.high:+.3f}]", f"{r.p_holm:.2g}", WORDS[r.verdict]),
+        )
+        for r in comparisons.itertuples()
+    ]
+    names = ("architecture", "score", "readout", "targets", "sparsity", "backbones", "difference", "p", "verdict")
+    return [
+        Heading("Pre-trainings against each other"),
+        "Difference of mean retention with its interval, before recovery, same images; p after Holm's correction.",
+        Table(names, cells),
+    ]
 
 
 def _kept(verdicts: pd.DataFrame) -> list[Block]:
@@ -48,13 +67,16 @@ def _recovered(verdicts: pd.DataFrame, changes: pd.DataFrame) -> list[Block]:
     parts, rows = [], verdicts[verdicts["prediction"] == "P2"]
     if len(rows):
         cells = [
-            (r.backbone, r.score, r.readout, r.verdict, _points(r.change, r.low, r.high), r.cases, int(r.fell))
+            (
+                *(r.backbone, r.score, r.recovery, r.readout, r.verdict),
+                *(_points(r.change, r.low, r.high), r.cases, int(r.fell)),
+            )
             for r in rows.itertuples()
         ]
         parts += [
             Heading("P2: does fine-tuning on the source improve transfer accuracy?"),
             f"Mean change of accuracy in points with its {rows['confidence'].iloc[0]:.0%} interval, same images.",
-            Table(("backbone", "score", "readout", "verdict", "change", "pairs", "of them fell"), cells),
+            Table(("backbone", "score", "recovery", "readout", "verdict", "change", "pairs", "of them fell"), cells),
         ]
     joined = changes[changes["target"].isna()]
     if len(joined):

@@ -31,10 +31,11 @@ def with_sources(accuracy: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([frame[frame["source"].notna()], *repeated], ignore_index=True)
 
 
-def shown_readout(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows of the one readout that figures and summary show: `zero_shot` where the study has it."""
+def shown(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows that figures and summary show: of one readout, `zero_shot` where the study has it, with a retention."""
     readouts = sorted(frame["readout"].unique())
-    return frame[frame["readout"].isin(["zero_shot"] if "zero_shot" in readouts else readouts[:1])]
+    rows = frame[frame["readout"].isin(["zero_shot"] if "zero_shot" in readouts else readouts[:1])]
+    return rows[rows["retention"].notna()] if "retention" in rows else rows
 
 
 def mean_retention(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -42,7 +43,7 @@ def mean_retention(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:
 
     `frame` is what `with_sources` returns. Seeds are averaged first, so low and high show the spread over tasks alone.
     """
-    pairs = frame.groupby([*by, "source", "target"], dropna=False)["retention"].mean()
+    pairs = frame.groupby(list(dict.fromkeys([*by, "source", "target"])), dropna=False)["retention"].mean()
     groups = pairs.groupby(level=by)
     return groups.agg(retention="mean", low="min", high="max").reset_index()
 
@@ -60,3 +61,13 @@ def middle_sparsity(frame: pd.DataFrame) -> float:
     """The middle one of the table's sparsities, the upper where two are: what a figure of one sparsity shows."""
     sparsities = sorted(frame["sparsity"].unique())
     return float(sparsities[len(sparsities) // 2])
+
+
+def last_passed(passed: dict[float, bool]) -> float | None:
+    """The last sparsity before the first that did not pass; None if that is the first."""
+    last = None
+    for sparsity, good in passed.items():
+        if not good:
+            break
+        last = sparsity
+    return last

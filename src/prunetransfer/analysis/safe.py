@@ -15,6 +15,7 @@ import pandas as pd
 
 from prunetransfer.analysis.outcomes import CONDITION
 from prunetransfer.analysis.paired import Cell, check_pairs, mean_difference
+from prunetransfer.analysis.retention import last_passed
 from prunetransfer.schemas.safe import SAFE_SPARSITY
 
 ROUNDING = 1e-9
@@ -56,6 +57,12 @@ def safe_sparsity(dense: np.ndarray, pruned: Mapping[float, np.ndarray], alpha: 
             break
         safe = sparsity
     return safe
+
+
+def measured_sparsity(dense: np.ndarray, pruned: Mapping[float, np.ndarray], alpha: float) -> float:
+    """The largest sparsity up to which at most α of accuracy is lost on these images; 0 if it is at none."""
+    lost = {sparsity: dense.mean() - pruned[sparsity].mean() for sparsity in sorted(pruned)}
+    return last_passed({sparsity: value <= alpha + ROUNDING for sparsity, value in lost.items()}) or 0.0
 
 
 def can_show(images: int, alpha: float, delta: float) -> bool:
@@ -108,6 +115,7 @@ def safe_table(outcomes: pd.DataFrame, alpha: float, delta: float, seed: int, co
             | {"alpha": alpha, "delta": delta, "confidence": confidence}
             | {"calibration_images": len(chosen_on), "report_images": len(reported_on)}
             | {"safe_sparsity": safe, "next_sparsity": min((s for s in pruned if s > safe), default=None)}
+            | {"measured_sparsity": measured_sparsity(dense, pruned, alpha)}
             | dict(zip(("lost", "low", "high"), lost, strict=True))
             | {"violations": violation_rate(dense, pruned, alpha, delta, DRAWS, seed)}
         )

@@ -9,26 +9,37 @@ from typing import Any
 import pandas as pd
 
 from prunetransfer.analysis.answer import QUESTION, headline, least_safe, sentences
-from prunetransfer.analysis.retention import ROLES, mean_retention, shown_readout, with_sources
+from prunetransfer.analysis.dense import left_out
+from prunetransfer.analysis.findings import Findings
+from prunetransfer.analysis.pretraining_answer import QUESTION as WHICH_PRETRAINING
+from prunetransfer.analysis.pretraining_answer import pretraining_sentences
+from prunetransfer.analysis.retention import ROLES, mean_retention, shown, with_sources
 from prunetransfer.analysis.verdicts import sustained_sparsities
 
 WIDTH = 110  # characters a line
 
 
-def summarise(accuracy: pd.DataFrame, verdicts: pd.DataFrame, safe: pd.DataFrame) -> str:
+def summarise(accuracy: pd.DataFrame, found: Findings) -> str:
     """Mean retention, the verdicts on P1 and P2, what recoveries keep, safe sparsities; last, where a terminal stops
     scrolling, the answer.
 
-    accuracy, verdicts, safe: tables of the schemas ACCURACY, VERDICTS, SAFE_SPARSITY. No line says more than they do.
+    accuracy: a table of the schema ACCURACY. No line says more than the tables do.
     """
-    frame, verdicts = with_sources(shown_readout(accuracy)), shown_readout(verdicts)
+    frame, verdicts = with_sources(shown(accuracy)), shown(found.verdicts)
+    if frame.empty:
+        return _wrapped(left_out(found.dense)) + "\n"
     parts = [_heading(frame), *_retention(frame), _kept(verdicts, frame["sparsity"]), _changed(verdicts)]
-    parts += [_recovered(frame, verdicts["tolerance"].max()), _safe(safe), _answer(verdicts, safe)]
+    parts += [_recovered(frame, verdicts["tolerance"].max()), _safe(found.safe_sparsity), _answer(found)]
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _answer(verdicts: pd.DataFrame, safe: pd.DataFrame) -> str:
-    texts = [QUESTION, *headline(safe), *sentences(verdicts, safe)]
+def _answer(found: Findings) -> str:
+    pretrained = pretraining_sentences(found.pretrainings, found.pretraining_comparisons)
+    texts = [WHICH_PRETRAINING, *pretrained] if pretrained else []
+    return _wrapped([*texts, QUESTION, *headline(found), *left_out(found.dense), *sentences(found)])
+
+
+def _wrapped(texts: Iterable[str]) -> str:
     return "\n".join(textwrap.fill(text, WIDTH, break_on_hyphens=False) for text in texts)
 
 
@@ -115,6 +126,7 @@ def _changed(verdicts: pd.DataFrame) -> str:
     for name, row in _named(rows):
         change = f"{100 * row.change:+.1f} [{100 * row.low:+.1f}, {100 * row.high:+.1f}]"
         found = f"{change} over {_count(row.cases, 'pair')}, {row.fell:.0f} fell"
+        found += "" if row.recovery == "finetune" else f" ({row.recovery})"
         lines.append(f"  {name}  {row.role:<9} {row.verdict:<9} {found}")
     title = "P2: does fine-tuning on the source improve transfer accuracy? (change of top-1 in points [interval])"
     return "\n".join([title, *lines]) if lines else ""

@@ -7,22 +7,25 @@ differ in nothing but the fine-tuning.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import pandas as pd
 
 from prunetransfer.analysis.outcomes import by_readout, cells
 from prunetransfer.analysis.paired import mean_difference, mean_ratio
-from prunetransfer.analysis.retention import mean_retention
+from prunetransfer.analysis.retention import last_passed, mean_retention
 from prunetransfer.schemas.verdicts import VERDICTS
 
 GROUP = ["study", "backbone", "score", "readout"]
 ROUNDING = 1e-9  # a mean that equals 1 - τ up to rounding keeps its accuracy
 
 
-def judge(outcomes: pd.DataFrame, tolerance: float, confidence: float) -> pd.DataFrame:
-    """The table of verdicts (schema VERDICTS): P1 by backbone, score, readout and role, P2 without role.
+def judge(outcomes: pd.DataFrame, tolerance: float, confidence: float, tuned: Iterable[str]) -> pd.DataFrame:
+    """The table of verdicts (schema VERDICTS): P1 by backbone, score, readout and role, P2 by recovery without role.
 
     tolerance: τ in [0, 1); accuracy counts as kept where mean retention ≥ 1 - τ. confidence: that of the two-sided
-    intervals. A prediction that the outcomes cannot speak about (no fine-tuned rows, no source target) has no row.
+    intervals. tuned: the recoveries that fine-tune, by their names in the config. A prediction that the outcomes cannot
+    speak about (no fine-tuned rows, no source target) has no row.
     """
     rows = []
     for frame in by_readout(outcomes):
@@ -30,11 +33,12 @@ def judge(outcomes: pd.DataFrame, tolerance: float, confidence: float) -> pd.Dat
             name = dict(zip(GROUP, names, strict=True)) | {"confidence": confidence}
             untuned = group[group["recovery"] == "none"]
             for role, measured in untuned.groupby("role"):
-                rows.append(name | {"prediction": "P1", "role": role} | _keeps(measured, tolerance, confidence))
-            pairs = before_and_after(group[group["recovery"].isin(["none", "finetune"])])
-            pairs = pairs[pairs["role"] == "transfer"]
-            if len(pairs):
-                rows.append(name | {"prediction": "P2", "role": "transfer"} | _changes(pairs, confidence))
+                about = {"prediction": "P1", "recovery": "none", "role": role}
+                rows.append(name | about | _keeps(measured, tolerance, confidence))
+            pairs = before_and_after(group[(group["recovery"] == "none") | group["recovery"].isin(list(tuned))])
+            for recovery, rows_of in pairs[pairs["role"] == "transfer"].groupby("recovery"):
+                about = {"prediction": "P2", "recovery": recovery, "role": "transfer"}
+                rows.append(name | about | _changes(rows_of, confidence))
     return pd.DataFrame(rows, columns=VERDICTS.names).astype({"fell": "Int64"})
 
 
@@ -51,13 +55,14 @@ def _keeps(measured: pd.DataFrame, tolerance: float, confidence: float) -> dict[
         sparsity: mean_ratio(cells(rows), confidence) for sparsity, rows in measured.groupby("sparsity", sort=True)
     }
     bound = 1 - tolerance - ROUNDING
-    kept = _up_to({sparsity: estimate.value >= bound for sparsity, estimate in found.items()})
+    kept = last_passed({sparsity: estimate.value >= bound for sparsity, estimate in found.items()})
     return {
         "verdict": "holds" if kept == max(found) else "partly" if kept is not None else "fails",
         "cases": len(measured.drop_duplicates(["source", "target", "seed"])),
         "tolerance": tolerance,
         "sustained_sparsity": kept or 0.0,
-        "assured_sparsity": _up_to({sparsity: estimate.low >= bound for sparsity, estimate in found.items()}) or 0.0,
+        "assured_sparsity": last_passed({sparsity: estimate.low >= bound for sparsity, estimate in found.items()})
+        or 0.0,
     }
 
 
@@ -69,18 +74,8 @@ def sustained_sparsities(frame: pd.DataFrame, tolerance: float) -> pd.DataFrame:
     names, rows = ["backbone", "role", "score", "recovery"], []
     for key, group in frame.groupby(names):
         means = mean_retention(group, by=["sparsity"]).set_index("sparsity")["retention"].sort_index()
-        rows.append((*key, _up_to(dict(means >= 1 - tolerance - ROUNDING)) or 0.0))
+        rows.append((*key, last_passed(dict(means >= 1 - tolerance - ROUNDING)) or 0.0))
     return pd.DataFrame(rows, columns=[*names, "sustained_sparsity"])
-
-
-def _up_to(passed: dict[float, bool]) -> float | None:
-    """The last sparsity before the first that did not pass; None if that is the first."""
-    last = None
-    for sparsity, good in passed.items():
-        if not good:
-            break
-        last = sparsity
-    return last
 
 
 def _changes(pairs: pd.DataFrame, confidence: float) -> dict[str, object]:

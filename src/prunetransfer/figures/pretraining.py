@@ -15,8 +15,7 @@ READERS = {"knn_top1": "20 nearest neighbours", "ridge_top1": "ridge head"}
 @style.styled
 def draw(pretraining: pd.DataFrame) -> Figure:
     """A panel for each way of reading the features, a line a backbone. pretraining: a table of schema PRETRAINING."""
-    names = list(pretraining["backbone"].unique())
-    looks = dict(zip(names, style.plain_looks(len(names)), strict=True))
+    looks = style.plain_looks(pretraining["backbone"])
     figure = Figure(figsize=(style.WIDTH, 2.9), layout="constrained")
     panels = figure.subplots(1, len(READERS), sharey=True)
     for axes, (column, title) in zip(panels, READERS.items(), strict=True):

@@ -16,7 +16,7 @@ from prunetransfer.schemas.accuracy import ACCURACY
 
 READS = {"accuracy": ACCURACY}
 PANEL_HEIGHT = 2.3  # inches
-PREDICTED = ("none", "finetune")  # what the paper's predictions are about; `recoveries` draws the others
+PREDICTED = ("none", "finetune")  # methods: what the paper's predictions are about; `recoveries` draws the others
 APART = 2 / 72  # inches between the whiskers of two scores
 
 
@@ -28,7 +28,7 @@ def draw(accuracy: pd.DataFrame) -> Figure:
     without recovery only, span the pairs from lowest to highest; those of several scores stand side by side.
     """
     frame = with_sources(accuracy)
-    frame = frame[frame["recovery"].isin(PREDICTED)]
+    frame = frame[frame["method"].isin(PREDICTED)]
     means = mean_retention(frame, by=["backbone", "role", "score", "recovery", "sparsity"])
     backbones = sorted(means["backbone"].unique())
     roles = [role for role in ROLES if role in set(means["role"])]

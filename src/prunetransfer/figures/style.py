@@ -74,18 +74,16 @@ def recovery_dashes(recoveries: Iterable[str]) -> dict[str, str]:
 
 def recovery_looks(recoveries: Iterable[str]) -> dict[str, dict[str, Any]]:
     """Colour and marker of each recovery where it alone is told apart: black for `none`, then the others."""
-    others = sorted(set(recoveries) - {"none"})
-    black = {"color": "black", "marker": "o", "markersize": 4.5}
-    return {"none": black} | dict(zip(others, plain_looks(len(others)), strict=True))
+    return {"none": {"color": "black", "marker": "o", "markersize": 4.5}} | plain_looks(set(recoveries) - {"none"})
 
 
-def plain_looks(count: int) -> list[dict[str, Any]]:
-    """Colours and markers of so many lines that have no fixed ones; from the seventh on they come again."""
+def plain_looks(names: Iterable[str]) -> dict[str, dict[str, Any]]:
+    """Colour and marker of each name, alphabetically: six colours, five markers."""
     colours = ("#0072B2", "#D55E00", "#009E73", *COLOURS[:3])
-    return [
-        {"color": colours[i % len(colours)], "marker": MARKERS[i % len(MARKERS)], "markersize": 4.5}
-        for i in range(count)
-    ]
+    return {
+        name: {"color": colours[i % len(colours)], "marker": MARKERS[i % len(MARKERS)], "markersize": 4.5}
+        for i, name in enumerate(sorted(set(names)))
+    }
 
 
 def draw_dense(axes: Axes) -> None:
@@ -110,6 +108,14 @@ def legend_below(figure: Figure, handles: Sequence[Artist]) -> None:
     entry = text_width([handle.get_label() for handle in handles], TEXT) + 0.6  # the line in front, the gap behind
     columns = max(1, int(figure.get_figwidth() / entry))
     figure.legend(handles=handles, loc="outside lower center", ncols=min(columns, len(handles)), handlelength=2.8)
+
+
+@styled
+def empty(text: str) -> Figure:
+    """A figure that says why it shows nothing."""
+    figure = Figure(figsize=(WIDTH, 1.0))
+    figure.text(0.02, 0.5, wrap(text, WIDTH - 0.3, TEXT), va="center", color=GREY)
+    return figure
 
 
 def save(figure: Figure, png: str | os.PathLike, svg: str | os.PathLike) -> None:

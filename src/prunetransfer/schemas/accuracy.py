@@ -29,6 +29,12 @@ ACCURACY = pa.schema(
         SPARSITY,
         value("achieved_sparsity", pa.float64(), "fraction", "share of the prunable weights that are gone"),
         key("recovery", pa.string(), "what was done to the pruned backbone: `none`, or an entry of `recoveries`"),
+        value(
+            "method",
+            pa.string(),
+            "",
+            "what the recovery does, whatever its entry is called; links of a chain joined by `+`",
+        ),
         key("tuned_on", pa.string(), "dataset that the recovery used; null if it used none", nullable=True),
         TARGET,
         value("role", pa.string(), "", "`source` if the target is prune_source or tuned_on, else `transfer`"),
@@ -47,14 +53,21 @@ ACCURACY = pa.schema(
         ),
         value("dense_top1", pa.float64(), "fraction", "top1 of the dense backbone: same target, readout and images"),
         value("dense_loss", pa.float64(), "", "loss of the dense backbone, likewise; null for `knn`", nullable=True),
-        value("retention", pa.float64(), "ratio", "top1 / dense_top1; above 1 where pruning helped"),
+        value(
+            "retention",
+            pa.float64(),
+            "ratio",
+            "top1 / dense_top1; above 1 where pruning helped; null where the dense backbone is not above chance",
+            nullable=True,
+        ),
         value("images_per_second", pa.float64(), "images/s", "test images that the backbone read in a second"),
         value("device", pa.string(), "", "what computed the row: `cpu` or the name of a GPU"),
     ]
 )
 
-# What one evaluation job knows; the study and the backbone's labels are added where its rows are joined.
-EVALUATION = pa.schema([field for field in ACCURACY if field.name not in ("study", "architecture", "pretraining")])
+# What one evaluation job knows; the study, the backbone's labels and the method are added where its rows are joined.
+ADDED = ("study", "architecture", "pretraining", "method")
+EVALUATION = pa.schema([field for field in ACCURACY if field.name not in ADDED])
 
 # What one evaluation job answered, image by image, so that statistics can pair measurements on the same images.
 PREDICTIONS = pa.schema(

@@ -34,6 +34,7 @@ READOUT = key(
 RECOVERY = key("recovery", pa.string(), "what was done to the pruned backbone")
 TUNED_ON = key("tuned_on", pa.string(), "dataset that the recovery used; null if it used none", nullable=True)
 TARGET = key("target", pa.string(), "dataset whose test images were classified")
+OF_ROLE = key("role", pa.string(), "which targets the row is about: `source` or `transfer`")
 ROLE = value("role", pa.string(), "", "`source` or `transfer`, as in accuracy.parquet")
 CONFIDENCE = value("confidence", pa.float64(), "fraction", "level of the intervals, two-sided")
 P_HOLM = value("p_holm", pa.float64(), "", "p_value after Holm's correction")

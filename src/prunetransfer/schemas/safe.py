@@ -37,6 +37,12 @@ SAFE_SPARSITY = pa.schema(
         value("calibration_images", pa.int64(), "images", "test images that the sparsity was chosen on"),
         value("safe_sparsity", pa.float64(), "fraction", "largest sparsity shown to be safe; 0 if there is none"),
         value("next_sparsity", pa.float64(), "fraction", "the next one tried, not shown; null if there is none", True),
+        value(
+            "measured_sparsity",
+            pa.float64(),
+            "fraction",
+            "largest sparsity up to which at most α is lost on all test images, perhaps by chance; 0 if there is none",
+        ),
         value("report_images", pa.int64(), "images", "test images that had no part in the choice"),
         value("lost", pa.float64(), "fraction", "accuracy lost at safe_sparsity on the report images"),
         value("low", pa.float64(), "fraction", "lower end of its interval"),

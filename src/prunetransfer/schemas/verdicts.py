@@ -7,6 +7,7 @@ import pyarrow as pa
 from prunetransfer.schemas.columns import (
     BACKBONE,
     CONFIDENCE,
+    OF_ROLE,
     P_HOLM,
     PRUNE_SOURCE,
     READOUT,
@@ -29,7 +30,8 @@ VERDICTS = pa.schema(
         SCORE,
         READOUT,
         key("prediction", pa.string(), "prediction of the paper that the row judges: `P1` or `P2`"),
-        key("role", pa.string(), "which targets the row is about: `source` or `transfer`"),
+        key("recovery", pa.string(), "P1: `none`; P2: the entry of `recoveries` that fine-tunes"),
+        OF_ROLE,
         value("verdict", pa.string(), "", "P1: `holds`, `partly`, `fails`; P2: `improved`, `mixed`, `harmed`"),
         value("cases", pa.int64(), "", "P1: (source, target, seed) triples in each mean; P2: pairs compared"),
         value("tolerance", pa.float64(), "ratio", "P1: τ, the loss of retention that counts as none", True),
@@ -52,6 +54,23 @@ VERDICTS = pa.schema(
         value("low", pa.float64(), "fraction", "P2: lower end of the interval of change", True),
         value("high", pa.float64(), "fraction", "P2: upper end of the interval of change", True),
         value("fell", pa.int64(), "", "P2: pairs whose top1 fell", True),
+    ]
+)
+
+RETENTION = pa.schema(
+    [
+        STUDY,
+        BACKBONE,
+        SCORE,
+        RECOVERY,
+        READOUT,
+        OF_ROLE,
+        SPARSITY,
+        value("cases", pa.int64(), "", "(source, target, seed) triples that the mean runs over"),
+        value("retention", pa.float64(), "ratio", "mean retention"),
+        value("low", pa.float64(), "ratio", "lower end of its paired interval"),
+        value("high", pa.float64(), "ratio", "upper end of its paired interval"),
+        CONFIDENCE,
     ]
 )
 
@@ -103,7 +122,7 @@ COMPARISONS = pa.schema(
         STUDY,
         BACKBONE,
         READOUT,
-        key("role", pa.string(), "which targets the row is about: `source` or `transfer`"),
+        OF_ROLE,
         SPARSITY,
         SCORE,
         key("other_score", pa.string(), "the pruning score that it is compared with"),

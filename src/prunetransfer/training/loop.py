@@ -167,7 +167,7 @@ class _Run:
             "objective": self.objective.state_dict(),
             "updates": self.updates.state_dict(),
             "generator": self.generator.get_state(),
-            "random": torch.get_rng_state(),  # what layers such as dropout draw from
+            "random": _random_states(self.losses.device),
             **{name: getattr(self, name) for name in COUNTERS},
         }
 
@@ -175,7 +175,9 @@ class _Run:
         self.objective.load_state_dict(state["objective"])
         self.updates.load_state_dict(state["updates"])
         self.generator.set_state(state["generator"])
-        torch.set_rng_state(state["random"])
+        torch.set_rng_state(state["random"][0])
+        if self.losses.device.type == "cuda":
+            torch.cuda.set_rng_state(state["random"][1], self.losses.device)
         for name in COUNTERS:
             value = state[name]
             setattr(self, name, value.to(getattr(self, name).device) if isinstance(value, Tensor) else value)
@@ -209,6 +211,12 @@ class _Run:
         self.epoch, self.step, self.seconds = self.epoch + 1, 0, 0.0
         self.correct.zero_()
         return self.curve[-1]
+
+
+def _random_states(device: torch.device) -> list[Tensor]:
+    """What layers such as dropout draw from: the CPU's generator, and a GPU's own."""
+    on_gpu = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
+    return [torch.get_rng_state(), *on_gpu]
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
