@@ -133,9 +133,9 @@ def test_what_is_left_out_is_named_with_its_reason(capsys):
     rows = {row["parameter"]: row for row in facts["parameters"]}
     assert {name: row["left_out"] for name, row in rows.items()} == {
         "conv.weight": None,
-        "conv.bias": "no matrix that multiplies activations",
+        "conv.bias": "no matrix of a linear layer, convolution or product",
         "last.weight": None,
-        "last.bias": "no matrix that multiplies activations",
+        "last.bias": "no matrix of a linear layer, convolution or product",
         "aux.weight": "no feature depends on it",
         "aux.bias": "no feature depends on it",
     }
