@@ -53,7 +53,8 @@ class _Origins(TorchDispatchMode):
         kwargs = kwargs or {}
         read = {_place(x): self(x) for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)}
         written = function(*args, **kwargs)
-        origin = frozenset().union(*read.values())
+        # A constant that the forward pass makes lies in memory of which nothing is known but what lay there before.
+        origin = frozenset() if function is torch.ops.aten.lift_fresh.default else frozenset().union(*read.values())
         for x in tree_leaves(written):
             if isinstance(x, Tensor):
                 # Memory that was read is a view's or was changed in place; other memory is new, whatever lay there.
@@ -147,11 +148,12 @@ def unreached(found: Collection[Product], parameters: Mapping[str, Tensor], keep
     """
     seen, failed = set(), set()
     for product in found:
-        masked = [name for name in product.names if name in keep]
-        if len(masked) == 1 and _place(product.tensor) == _place(parameters[masked[0]]):
-            acts = not ((parameters[masked[0]] != 0) & ~keep[masked[0]]).any()
-        else:  # scaled, turned or joined: as many zeros have to arrive as were set
-            acts = (product.tensor == 0).sum() >= sum((~keep[name]).sum() for name in masked)
+        masked, tensor = [name for name in product.names if name in keep], product.tensor
+        if len(masked) == 1 and _place(tensor) == _place(parameters[masked[0]]):
+            tensor = parameters[masked[0]]  # of which it may be a part
+        in_place = all(keep[name].shape == tensor.shape and not tensor[~keep[name]].any() for name in masked)
+        # Turned or joined: as many zeros have to arrive as were set.
+        acts = in_place or (tensor == 0).sum() >= sum((~keep[name]).sum() for name in masked)
         seen.update(masked)
         failed.update(() if acts else masked)
     return (keep.keys() - seen) | failed

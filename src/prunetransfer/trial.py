@@ -22,7 +22,10 @@ from prunetransfer.products import matrices, products, unreached
 TAKEN = "what is taken is a module that maps normalised images [n, 3, h, w] to features [n, d] (docs/adding.md)"
 # How far two passes of one function may be apart, relative to the norm: the layout of memory changes the rounding.
 TOLERANCE = 1e-3
-UNSEEN, NO_MATRIX, EXCLUDED = "no feature depends on it", "no matrix that multiplies activations", "excluded"
+# Why a parameter is not prunable.
+UNSEEN = "no feature depends on it"
+NO_MATRIX = "no matrix of a linear layer, convolution or product"
+EXCLUDED = "excluded"
 
 
 class TrialError(ValueError):

@@ -144,6 +144,28 @@ def test_masks_that_do_not_reach_what_acts_are_found_out(make, reached):
     assert unreached(seen, parameters, keep) == (set() if reached else {"w"})
 
 
+def test_a_weight_that_is_the_product_of_two_is_reached_by_both():
+    network = Network(lambda net, x: F.linear(x, net.w * net.m), w=drawn(5, 48), m=drawn(5, 48).abs())
+    parameters = dict(network.named_parameters())
+    keep = {"w": drawn(5, 48) > 0, "m": drawn(5, 48) > 1}
+    with torch.no_grad():
+        for name, kept in keep.items():
+            parameters[name].mul_(kept)
+    seen, _ = products(network, parameters, IMAGES)
+    assert matrices(seen, parameters) == {"w", "m"}
+    assert unreached(seen, parameters, keep) == set()
+
+
+def test_a_constant_of_the_forward_pass_is_no_parameter():
+    def forward(net: Network, x: Tensor) -> Tensor:
+        for _ in range(50):
+            (net.shift * 1.0).sum()
+            x = x @ torch.tensor([[1.0, 0.5], [0.5, 1.0]]) if x.shape[1] == 2 else net.first(x)
+        return x
+
+    assert found(Network(forward, shift=drawn(2, 2), first=nn.Linear(48, 2))) == {"first.weight"}
+
+
 def test_a_mask_of_what_enters_nothing_or_was_not_applied_does_not_act():
     network = Network(lambda net, x: net.used(x), used=nn.Linear(48, 5), idle=nn.Linear(48, 5))
     parameters = dict(network.named_parameters())

@@ -6,15 +6,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations
-from unit.networks import BACKBONES, MEAN, STD, images_of
+from unit.networks import BACKBONES, MEAN, STD, head_of, images_of
 
 from prunetransfer.artifacts import write_tensors
 from prunetransfer.backbones import Backbone, build_backbone, build_network, extract_features, load_backbone
+from prunetransfer.evaluation import evaluate_grid
+from prunetransfer.masks import write_mask
 from prunetransfer.trial import TrialError, check_pruned, settle_layout, try_backbone
 
 SIZE = 8
@@ -130,9 +133,9 @@ def test_what_is_left_out_is_named_with_its_reason(capsys):
     rows = {row["parameter"]: row for row in facts["parameters"]}
     assert {name: row["left_out"] for name, row in rows.items()} == {
         "conv.weight": None,
-        "conv.bias": "no matrix that multiplies activations",
+        "conv.bias": "no matrix of a linear layer, convolution or product",
         "last.weight": None,
-        "last.bias": "no matrix that multiplies activations",
+        "last.bias": "no matrix of a linear layer, convolution or product",
         "aux.weight": "no feature depends on it",
         "aux.bias": "no feature depends on it",
     }
@@ -248,3 +251,12 @@ def test_a_mask_that_was_not_applied_is_found_out():
     mask = {name: torch.zeros_like(weight, dtype=torch.bool) for name, weight in backbone.prunable().items()}
     with pytest.raises(TrialError, match=r"conv1\.weight, conv2\.weight, fc\.weight"):
         check_pruned(backbone, mask, IMAGES[:1])
+
+
+def test_an_evaluation_stops_where_the_mask_does_not_act(tmp_path: Path):
+    torch.manual_seed(0)
+    backbone = Backbone(Network(REFUSED["made anew"][0]), MEAN, STD, matrices=["conv.weight", "last.weight"]).eval()
+    keep = {name: np.zeros(weight.shape, bool) for name, weight in backbone.prunable().items()}
+    write_mask(tmp_path / "mask", keep, {"sparsity": 0.9})
+    with pytest.raises(TrialError, match=r"other weights of last\.weight;"):
+        evaluate_grid(backbone, head_of(backbone), images_of(30), [tmp_path / "mask"], False, {"zero_shot": {}})

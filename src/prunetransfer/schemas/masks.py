@@ -34,8 +34,8 @@ PARAMETERS = pa.schema(
             "left_out",
             pa.string(),
             "",
-            "why it is not prunable: `no feature depends on it`, `no matrix that multiplies activations`, or "
-            "`excluded` by the config; null where it is",
+            "why it is not prunable: `no feature depends on it`, `no matrix of a linear layer, convolution or "
+            "product`, or `excluded` by the config; null where it is",
             nullable=True,
         ),
     ]
