@@ -50,7 +50,8 @@ onstart:
 # where more of them run than there are cores; memory that is handed back after every batch, or in small pages, costs
 # up to a third.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
-MALLOC = {"hugetlb": 1, "mmap_threshold": 2**30, "trim_threshold": 2**30}
+# One arena: what one thread of a recovery has freed, the next one uses.
+MALLOC = {"arena_max": 1, "hugetlb": 1, "mmap_threshold": 2**30, "trim_threshold": 2**30}
 os.environ.setdefault("GLIBC_TUNABLES", ":".join(f"glibc.malloc.{name}={value}" for name, value in MALLOC.items()))
 # timm compiles functions at import in a way that PyTorch will drop: nothing that a reader of the terminal can do about.
 os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning:torch.jit._script")
