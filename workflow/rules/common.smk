@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from decimal import Decimal
 from functools import cache
@@ -12,8 +13,9 @@ ROOT = Path(workflow.basedir)
 sys.path.insert(0, str(ROOT / "src"))
 
 from prunetransfer.config import ConfigError, validate_config
+from prunetransfer.config.pins import pin
 from prunetransfer.datasets.downloads import DOWNLOADS, folder_of, origin
-from prunetransfer.digest import code_digest, git_revision
+from prunetransfer.digest import code_digest, git_revision, short_digest
 from prunetransfer.jobs import split_name
 from prunetransfer.leases import JOBS_PER_GPU
 from prunetransfer.process import REVISION
@@ -27,6 +29,7 @@ if (workflow.remote_exec or workflow.subprocess_exec) and BEGAN_WITH in os.envir
 else:
     try:
         config = validate_config(config, ROOT / "workflow/schemas/config.schema.yaml", root=Path.cwd())
+        pin(config["backbones"], root=Path.cwd())
     except ConfigError as error:
         sys.exit("config:\n  " + str(error).replace("\n", "\n  "))
 
@@ -74,6 +77,7 @@ wildcard_constraints:
     targets=r"[^/@]+",
     criterion=r"[^/]+",
     recovery=r"[^/]+",
+    settings=r"[0-9a-f]{8}",
     size=r"\d+",
     interpolation=r"[a-z]+",
     crop=r"\d\.\d+",
@@ -156,10 +160,15 @@ def head(dataset, backbone):
     return RESULTS / f"heads/{backbone}/{dataset}.safetensors"
 
 
+def network(backbone):
+    """What a job must know to build a backbone, and no more."""
+    entry = config["backbones"][backbone]
+    keys = ("architecture", "options", "mean", "std", "exclude", "code")
+    return {key: entry[key] for key in keys if key in entry}
+
+
 def architecture(wildcards):
-    """What a job must know to build its backbone, and no more."""
-    keys = ("architecture", "options", "mean", "std", "exclude")
-    return {key: config["backbones"][wildcards.backbone][key] for key in keys}
+    return network(wildcards.backbone)
 
 
 def own_pretraining(wildcards):
@@ -167,6 +176,22 @@ def own_pretraining(wildcards):
     if config["backbones"][wildcards.backbone]["weights"]["source"] != "pretrain":
         return []
     return RESULTS / f"pretrained/{wildcards.backbone}.safetensors"
+
+
+def weights_settings(wildcards):
+    return config["backbones"][wildcards.backbone]["weights"]
+
+
+@cache
+def weights_file(backbone):
+    """The weights of a backbone, named by what they are made from: other studies have other networks of its name."""
+    weights = config["backbones"][backbone]["weights"]
+    made_from = [network(backbone), weights, str(RESULTS) if weights["source"] == "pretrain" else ""]
+    return WEIGHTS / f"{backbone}-{short_digest(made_from)}.safetensors"
+
+
+def dense_weights(wildcards):
+    return weights_file(wildcards.backbone)
 
 
 def source_files(wildcards):

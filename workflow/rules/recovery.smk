@@ -1,7 +1,7 @@
 rule recover:
     input:
         unpack(recovery_files),
-        weights=WEIGHTS / "{backbone}.safetensors",
+        weights=dense_weights,
         mask=RESULTS / "masks/{backbone}/{criterion}/seed{seed}/{sparsity}.safetensors",
     output:
         intermediate("recovered", RECOVERED),
