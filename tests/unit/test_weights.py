@@ -212,9 +212,9 @@ def test_the_content_counts_and_not_the_name(tmp_path, state, name):
 FOREIGN = {
     "lfs.pth": (
         b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n",
-        "Git LFS pointer.*git lfs pull",
+        "a Git LFS pointer.*git lfs pull",
     ),
-    "lfs.safetensors": (b"version https://git-lfs.github.com/spec/v1\n", "Git LFS pointer"),
+    "lfs.safetensors": (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
     "page.pth": (b"\n<!DOCTYPE html><html><title>Sign in</title></html>", "a web page"),
     "net.h5": (b"\x89HDF\r\n\x1a\n" + bytes(64), "an HDF5 file"),
     "net.pth.gz": (b"\x1f\x8b\x08" + bytes(64), "a gzip archive: unpack it"),
@@ -453,7 +453,7 @@ def test_each_provider_s_format_gives_its_backbone(provider, net, name, tmp_path
 def test_what_a_checkpoint_holds_is_named_where_the_settings_miss_it(tmp_path):
     torch.save(moco_v2({"conv1.weight": torch.ones(1)})[0], tmp_path / "moco.pth.tar")
     for settings, message in [
-        ({}, "holds more than a state dict of tensors: epoch, arch, .*; entry may name state_dict, optimizer"),
+        ({}, "holds more than a state dict of tensors: epoch, arch, .*; entry may name state_dict$"),
         ({"entry": "model"}, "there is no entry 'model'; there are epoch, arch, state_dict, optimizer"),
         (
             {"entry": "state_dict", "prefix": "encoder."},
