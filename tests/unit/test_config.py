@@ -20,6 +20,7 @@ def test_fills_every_default_at_every_depth(repository, root):
         "sha256": None,
         "entry": None,
         "prefix": "",
+        "rename": [],
         "ignore": [],
         "missing": [],
         "seed": 0,

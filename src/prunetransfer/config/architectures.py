@@ -23,7 +23,7 @@ def unknown_architecture(architecture: str) -> str | None:
     name, _, tag = architecture.removeprefix(TORCHVISION).partition(".")
     text = _source(library)
     if not any(place in text for place in (f"\ndef {name}(", f"'{name}'", f'"{name}"')):
-        return f"{library} has no architecture {name!r}{nearest(name, REGISTERED.findall(text))}"
+        return f"{library} has no architecture {name!r}{nearest(name, _registered(library))}"
     if tag not in text:
         tags = re.findall(rf"['\"]{re.escape(name)}\.(\w+)['\"]", text)
         return f"{library} has no weights {tag!r} of {name!r}{nearest(tag, tags)}"
@@ -39,6 +39,11 @@ def unknown_weights(source: str) -> str | None:
         return f"torchvision has no {enum!r}{nearest(enum, enums)}"
     members = re.findall(r"^    (\w+) = ", found[1], re.MULTILINE)
     return None if member in members else f"{enum} has no {member!r}, only {', '.join(members)}"
+
+
+@cache
+def _registered(library: str) -> list[str]:
+    return REGISTERED.findall(_source(library))
 
 
 @cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
+import os
 import sys
 import sysconfig
 from collections.abc import Iterator
@@ -25,10 +26,10 @@ def unknown_factory(architecture: str, root: Path) -> str | None:
     """What is wrong with the name of a factory, as far as its source tells. root: where relative paths start."""
     place, _, name = architecture.rpartition(":")
     file = _file(place, root)
-    if file is None and not place.endswith(".py"):
+    if file is None and place.endswith(".py"):
+        return f"there is no file {os.path.abspath(root / place)!r}"
+    if file is None:
         return f"no module {place!r} is installed"
-    if not file.is_file():
-        return f"there is no file {str(file)!r}"
     if file.suffix != ".py":  # compiled
         return None
     try:
@@ -54,10 +55,11 @@ def factory_digest(architecture: str, root: Path) -> str | None:
 
 def _file(place: str, root: Path) -> Path | None:
     if place.endswith(".py"):
-        return (root / place).resolve()
+        return (root / place).resolve() if os.path.isfile(root / place) else None
     top, *parts = place.split(".")
-    spec = importlib.util.find_spec(top) if top else None  # of a top-level name nothing is run
-    if spec is None:
+    # Of a top-level name nothing is run.
+    spec = importlib.util.find_spec(top) if top.isidentifier() and top != "__main__" else None
+    if spec is None or not all(part.isidentifier() for part in parts):
         return None
     if not parts:
         return Path(spec.origin) if spec.has_location else None

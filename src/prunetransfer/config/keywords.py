@@ -169,7 +169,7 @@ def checkpoint(study: Study, validator, rule: bool, value: str, node: dict) -> E
         elif "/" in value:
             try:
                 package_file(value)
-            except (ValueError, FileNotFoundError) as error:
+            except (ValueError, OSError) as error:
                 yield ValidationError(str(error))
     elif "://" in value:
         if not value.startswith("https://"):
@@ -206,7 +206,7 @@ def pinned(study: Study, validator, rule: bool, value: dict, node: dict) -> Erro
     source = value.get("source")
     if isinstance(source, str) and source.startswith(PREFIX) and value.get("sha256") is None:
         message = f"must be {allowed(node['properties']['sha256'])}, which a package's file needs"
-        with suppress(ValueError, FileNotFoundError):
+        with suppress(ValueError, OSError):
             message += f"; it is {file_digest(package_file(source))}"
         yield ValidationError(message, path=["sha256"], instance=None)
 

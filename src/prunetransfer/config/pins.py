@@ -7,6 +7,7 @@ from typing import Any
 
 from prunetransfer.config.factories import factory_digest, is_factory
 from prunetransfer.config.keywords import MADE
+from prunetransfer.config.validation import ConfigError
 from prunetransfer.digest import file_digest
 
 
@@ -15,10 +16,15 @@ def pin(backbones: dict[str, dict[str, Any]], root: Path) -> None:
 
     A checkpoint that is no file on this machine, or whose SHA-256 the config names, keeps what it has. Reads each
     checkpoint whole, a second for some gigabytes at most where the processor knows SHA-256. root: where paths start.
+    Raises ConfigError for a module of the user's that is no Python.
     """
     for entry in backbones.values():
         weights, architecture = entry["weights"], entry["architecture"]
         if weights["sha256"] is None and weights["source"] not in MADE and (root / weights["source"]).is_file():
             weights["sha256"] = file_digest(root / weights["source"])
-        if is_factory(architecture) and (code := factory_digest(architecture, root)):
-            entry["code"] = code
+        if is_factory(architecture):
+            try:
+                code = factory_digest(architecture, root)
+            except SyntaxError as error:  # in what the factory imports
+                raise ConfigError(f"{architecture}: {error.filename}, line {error.lineno}: {error.msg}") from None
+            entry |= {"code": code} if code else {}
