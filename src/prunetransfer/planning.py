@@ -152,8 +152,9 @@ def modelled_bytes(job: Job) -> float:
 
 
 def _weights_bytes(job: Job) -> float:
-    path = Path(job.inputs.get("weights", [f"resources/weights/{job.backbone}.safetensors"])[0])
-    return path.stat().st_size if path.is_file() else REFERENCE_BYTES
+    made = Path("resources/weights").glob(f"{job.backbone}-{'[0-9a-f]' * 8}.safetensors")
+    path = next((Path(path) for path in job.inputs.get("weights", made)), None)
+    return path.stat().st_size if path and path.is_file() else REFERENCE_BYTES
 
 
 def _size(job: Job) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+import torch
 
 from prunetransfer.process import REVISION
 from prunetransfer.schemas.accuracy import ACCURACY
@@ -126,6 +127,31 @@ def test_an_edited_figure_redraws_that_figure(study):
 def test_comments_and_blank_lines_rerun_nothing(study, file):
     path = study.folder / "src/prunetransfer" / file
     path.write_text(f"# a comment\n\n{path.read_text()}\n# another\n")
+    assert study.planned() == set()
+
+
+def other_weights(study) -> None:
+    state = torch.load(study.folder / "net.pt")
+    torch.save({name: tensor + 1 for name, tensor in state.items()}, study.folder / "net.pt")
+
+
+def other_factory(study) -> None:
+    study.edit("net.py", "nn.AvgPool2d(4)", "nn.MaxPool2d(4)")
+
+
+@pytest.mark.parametrize("change", [other_weights, other_factory])
+def test_another_network_at_the_same_path_reruns_all_that_is_made_with_it(study, change):
+    change(study)
+    planned = study.planned()
+    scores = {f"scores/net/{criterion}/seed0" for criterion in ("magnitude", "diagonal@red")}
+    made_with_it = scores | {"heads/net/red", "heads/net/blue"} | after_masks("magnitude") | after_masks("diagonal@red")
+    assert planned >= made_with_it
+    assert not any(job.startswith("images/") for job in planned)
+    assert sum(job.startswith("resources/weights/net-") for job in planned) == 1
+
+
+def test_a_comment_in_a_factory_reruns_nothing(study):
+    study.edit("net.py", '"""A convolution, batch normalisation, a linear layer."""', "# a comment")
     assert study.planned() == set()
 
 

@@ -94,7 +94,8 @@ def test_recovered_weights_keep_the_mask(finished_study):
     folder = finished_study.folder / RESULTS
     for criterion in ("magnitude", "diagonal@red"):
         path = folder / f"recovered/finetune@red/net/{criterion}/seed0/0.4.safetensors"
-        weights, dense = read_tensors(path), read_tensors(finished_study.folder / "resources/weights/net.safetensors")
+        (dense_weights,) = (finished_study.folder / "resources/weights").iterdir()
+        weights, dense = read_tensors(path), read_tensors(dense_weights)
         mask = read_mask(folder / f"masks/net/{criterion}/seed0/0.4.safetensors")
         for name, keep in mask.items():
             assert (weights[name][~keep] == 0).all()

@@ -30,14 +30,20 @@ def test_weights_of_every_source_are_fetched_alone(new_study, tmp_path, monkeypa
     }
     new_study.config = config
     new_study.run("weights")
-    made = new_study.folder / "resources/weights"
-    assert sorted(path.name for path in made.iterdir()) == [f"{name}.safetensors" for name in ("net", "random", "timm")]
+    made = {path.name.rpartition("-")[0]: path for path in (new_study.folder / "resources/weights").iterdir()}
+    assert sorted(made) == ["net", "random", "timm"]
     assert not (new_study.folder / "results/tiny/images").exists()
-    found = read_tensors(made / "timm.safetensors")
+    found = read_tensors(made["timm"])
     assert found.keys() == state.keys() - {"fc.weight", "fc.bias"}
     assert all(torch.equal(torch.from_numpy(found[key]), state[key]) for key in found)
-    assert len(read_metadata(made / "timm.safetensors")["checkpoint_sha256"]) == 64
+    assert len(read_metadata(made["timm"])["checkpoint_sha256"]) == 64
     torch.manual_seed(3)
     initial = build_network("resnet18", OPTIONS).state_dict()
-    assert (read_tensors(made / "random.safetensors")["conv1.weight"] == initial["conv1.weight"].numpy()).all()
+    assert (read_tensors(made["random"])["conv1.weight"] == initial["conv1.weight"].numpy()).all()
     assert "images/red-224-bicubic-0.95" in new_study.planned()
+    # A study that calls another network by the same name has a file of its own.
+    config["backbones"]["random"]["weights"]["seed"] = 4
+    new_study.config = config | {"study": "other"}
+    planned = [job for job in new_study.planned() if job.startswith("resources/weights/")]
+    assert len(planned) == 1 and planned[0].startswith("resources/weights/random-")
+    assert planned[0] != f"resources/weights/{made['random'].stem}"

@@ -41,7 +41,7 @@ def script(tmp_path, package) -> Path:
 
 def forget() -> None:
     """A new process would not remember the files."""
-    for cached in (digest._imports, digest._tree, digest._normalised):
+    for cached in (digest._own_imports, digest._imported, digest.syntax_tree, digest._normalised):
         cached.cache_clear()
 
 

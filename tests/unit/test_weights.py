@@ -8,6 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 
 import huggingface_hub
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import save_file
@@ -182,6 +183,75 @@ def test_a_damaged_checkpoint_is_one_message_that_names_it(tmp_path, state, dama
     assert "\n" not in str(error.value)
 
 
+def numbers_beside(state: dict) -> dict:
+    more = {"best": np.float64(71.5), "epoch": np.int64(3), "half": np.float16(1), "done": np.bool_(True)}
+    return {"model": {"net": state}, "curve": np.linspace(0, 1, 3), **more}
+
+
+def test_numpy_s_numbers_beside_the_weights_are_harmless(tmp_path, state):
+    torch.save(numbers_beside(state), tmp_path / "net.pt")
+    found = read_checkpoint(tmp_path / "net.pt", entry="model/net")
+    assert all(torch.equal(found[key], tensor) for key, tensor in state.items())
+
+
+def test_numbers_as_numpy_1_wrote_them_are_harmless(tmp_path, state):
+    torch.save(numbers_beside(state), tmp_path / "net.tar", _use_new_zipfile_serialization=False)
+    renamed_module = (tmp_path / "net.tar").read_bytes().replace(b"numpy._core.multiarray", b"numpy.core.multiarray")
+    (tmp_path / "net.tar").write_bytes(renamed_module)
+    assert b"numpy.core.multiarray" in renamed_module
+    assert read_checkpoint(tmp_path / "net.tar", entry="model/net").keys() == state.keys()
+
+
+@pytest.mark.parametrize("name", ["net.pth", "net.safetensors"])
+def test_the_content_counts_and_not_the_name(tmp_path, state, name):
+    write(tmp_path / f"written{'.pt' if name.endswith('safetensors') else '.safetensors'}", state)
+    (written,) = tmp_path.glob("written.*")
+    assert read_checkpoint(written.rename(tmp_path / name)).keys() == state.keys()
+
+
+FOREIGN = {
+    "lfs.pth": (
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n",
+        "a Git LFS pointer.*git lfs pull",
+    ),
+    "lfs.safetensors": (b"version https://git-lfs.github.com/spec/v1\n", "a Git LFS pointer"),
+    "page.pth": (b"\n<!DOCTYPE html><html><title>Sign in</title></html>", "a web page"),
+    "net.h5": (b"\x89HDF\r\n\x1a\n" + bytes(64), "an HDF5 file"),
+    "net.pth.gz": (b"\x1f\x8b\x08" + bytes(64), "a gzip archive: unpack it"),
+    "empty.pt": (b"", "an empty file"),
+}
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_what_is_no_checkpoint_is_called_what_it_is(tmp_path, name):
+    content, expected = FOREIGN[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ArtifactError, match=rf"{name}: not a checkpoint of plain tensors: {expected}.*; taken are "):
+        read_checkpoint(tmp_path / name)
+
+
+def test_what_holds_more_than_tensors_is_told_how_to_save_them(tmp_path):
+    torch.save(ConvNet(), tmp_path / "whole.pt")
+    with pytest.raises(ArtifactError, match=r"the Python object .*ConvNet, .*; save model\.state_dict\(\) instead"):
+        read_checkpoint(tmp_path / "whole.pt")
+    np.savez(tmp_path / "arrays.npz", weight=np.ones(2))
+    with pytest.raises(ArtifactError, match=r"a zip archive of weight\.npy"):
+        read_checkpoint(tmp_path / "arrays.npz")
+
+
+def test_an_entry_may_be_a_path_and_every_place_of_tensors_is_offered(tmp_path, state):
+    torch.save({"a": {"b": {"trunk": state}}, "x/y": state, "step": 3}, tmp_path / "net.pt")
+    for entry in ("a/b/trunk", "x/y"):
+        assert read_checkpoint(tmp_path / "net.pt", entry=entry).keys() == state.keys()
+    for entry, message in [
+        ("a", "holds more than a state dict of tensors: b; entry may name a/b/trunk"),
+        ("a/trunk", "there is no entry 'a/trunk'; there are b; entry may name a/b/trunk, x/y"),
+        (None, "holds more than a state dict of tensors: a, x/y, step; entry may name a/b/trunk, x/y"),
+    ]:
+        with pytest.raises(ArtifactError, match=rf"net\.pt: {message}$"):
+            read_checkpoint(tmp_path / "net.pt", entry=entry)
+
+
 # --- conversion -------------------------------------------------------------------------------------------------------
 
 
@@ -226,7 +296,7 @@ def test_a_rule_that_changes_nothing_and_two_keys_of_one_name_are_refused():
 
 def test_a_renamed_key_without_its_place_is_unexpected(state):
     with pytest.raises(
-        ArtifactError, match=r"missing: conv1\.weight, conv1\.bias; unexpected: stem\.weight, stem\.bias$"
+        ArtifactError, match=r"missing: conv1\.weight, conv1\.bias; unexpected: stem\.weight, stem\.bias;"
     ):
         convert(renamed(state, [{"^conv1": "stem"}]), ConvNet())
 
@@ -236,6 +306,19 @@ def test_integers_are_not_taken_for_weights(state, dtype):
     quantised = state | {"fc.weight": (100 * state["fc.weight"]).to(dtype)}
     with pytest.raises(ArtifactError, match=rf"not of floating-point numbers: fc\.weight \({dtype}\)$"):
         convert(quantised, backbone_of("conv").network)
+
+
+def test_the_same_tensors_under_other_names_are_paired(state):
+    other = {f"m{k}.{key.rpartition('.')[2]}": tensor for k, (key, tensor) in enumerate(state.items())}
+    with pytest.raises(ArtifactError) as error:
+        convert({**other, "top.weight": torch.ones(2, 5)}, ConvNet())
+    first = list(state)[:4]
+    pairs = ", ".join(f"m{k}.{key.rpartition('.')[2]} → {key}" for k, key in enumerate(first))
+    assert str(error.value).endswith(f"in the same order under other names, which `rename` can map: {pairs}")
+    swapped = dict(reversed(other.items()))
+    with pytest.raises(ArtifactError) as error:
+        convert(swapped, ConvNet())
+    assert "rename" not in str(error.value)
 
 
 def test_ignored_keys_are_left_out(state):
@@ -377,7 +460,7 @@ def test_each_provider_s_format_gives_its_backbone(provider, net, name, tmp_path
 def test_what_a_checkpoint_holds_is_named_where_the_settings_miss_it(tmp_path):
     torch.save(moco_v2({"conv1.weight": torch.ones(1)})[0], tmp_path / "moco.pth.tar")
     for settings, message in [
-        ({}, "holds more than a state dict of tensors: epoch, arch, .*; entry may name state_dict, optimizer"),
+        ({}, "holds more than a state dict of tensors: epoch, arch, .*; entry may name state_dict$"),
         ({"entry": "model"}, "there is no entry 'model'; there are epoch, arch, state_dict, optimizer"),
         (
             {"entry": "state_dict", "prefix": "encoder."},

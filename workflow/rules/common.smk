@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from decimal import Decimal
 from functools import cache
@@ -15,9 +16,10 @@ from snakemake.utils import update_config
 
 from prunetransfer.config import ConfigError, validate_config
 from prunetransfer.config.groups import pretraining_groups, recovery_methods, several_pretrainings
+from prunetransfer.config.pins import pin
 from prunetransfer.config.reading import from_command_line, refuse_duplicate_keys
 from prunetransfer.datasets.downloads import DOWNLOADS, folder_of, origin
-from prunetransfer.digest import code_digest, git_revision
+from prunetransfer.digest import code_digest, git_revision, short_digest
 from prunetransfer.jobs import split_name
 from prunetransfer.leases import JOBS_PER_GPU
 from prunetransfer.memory import reading, recovering, scoring
@@ -34,6 +36,7 @@ else:
         refuse_duplicate_keys(workflow.configfiles)
         update_config(config, from_command_line(workflow.config_settings.config_args))
         config = validate_config(config, ROOT / "workflow/schemas/config.schema.yaml", root=Path.cwd())
+        pin(config["backbones"], root=Path.cwd())
     except ConfigError as error:
         sys.exit("config:\n  " + str(error).replace("\n", "\n  "))
 
@@ -82,6 +85,7 @@ wildcard_constraints:
     targets=r"[^/@]+",
     criterion=r"[^/]+",
     recovery=r"[^/]+",
+    settings=r"[0-9a-f]{8}",
     size=r"\d+",
     interpolation=r"[a-z]+",
     crop=r"\d\.\d+(-squash|-border-[0-9a-f]{6})?",
@@ -185,10 +189,15 @@ def head(dataset, backbone):
     return RESULTS / f"heads/{backbone}/{dataset}.safetensors"
 
 
+def network(backbone):
+    """What a job must know to build a backbone, and no more."""
+    entry = config["backbones"][backbone]
+    keys = ("architecture", "options", "mean", "std", "exclude", "code")
+    return {key: entry[key] for key in keys if key in entry}
+
+
 def architecture(wildcards):
-    """What a job must know to build its backbone, and no more."""
-    keys = ("architecture", "options", "mean", "std", "exclude")
-    return {key: config["backbones"][wildcards.backbone][key] for key in keys}
+    return network(wildcards.backbone)
 
 
 def memory(estimate, *settings):
@@ -205,6 +214,23 @@ def own_pretraining(wildcards):
     if config["backbones"][wildcards.backbone]["weights"]["source"] != "pretrain":
         return []
     return RESULTS / f"pretrained/{wildcards.backbone}.safetensors"
+
+
+def weights_settings(wildcards):
+    return config["backbones"][wildcards.backbone]["weights"]
+
+
+@cache
+def weights_file(backbone):
+    """The weights of a backbone, named by what they are made from: other studies have other networks of its name."""
+    entry = config["backbones"][backbone]
+    own = str(RESULTS) if entry["weights"]["source"] == "pretrain" else ""
+    made_from = [network(backbone), entry["size"], entry["weights"], own]
+    return WEIGHTS / f"{backbone}-{short_digest(made_from)}.safetensors"
+
+
+def dense_weights(wildcards):
+    return weights_file(wildcards.backbone)
 
 
 def source_files(wildcards):

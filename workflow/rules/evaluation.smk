@@ -14,7 +14,7 @@ def target_images(split):
 
 rule evaluate:
     input:
-        weights=WEIGHTS / "{backbone}.safetensors",
+        weights=dense_weights,
         heads=target_heads,
         test=target_images("test"),
         train=target_images("train") if set(readouts()) - {"zero_shot"} else [],

@@ -1,6 +1,6 @@
 rule fit_head:
     input:
-        weights=WEIGHTS / "{backbone}.safetensors",
+        weights=dense_weights,
         train=lambda wildcards: images(wildcards.dataset, wildcards.backbone, "train"),
     output:
         RESULTS / "heads/{backbone}/{dataset}.safetensors",

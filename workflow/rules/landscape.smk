@@ -37,7 +37,7 @@ def landscape_masks(wildcards):
 
 rule spectrum:
     input:
-        weights=WEIGHTS / "{backbone}.safetensors",
+        weights=dense_weights,
         head=lambda wildcards: head(wildcards.dataset, wildcards.backbone),
         train=lambda wildcards: images(wildcards.dataset, wildcards.backbone, "train"),
     output:
@@ -60,7 +60,7 @@ rule spectrum:
 # All masks in one job: to start a process takes longer than the products of a mask.
 rule perturb:
     input:
-        weights=WEIGHTS / "{backbone}.safetensors",
+        weights=dense_weights,
         heads=lambda wildcards: [head(task, wildcards.backbone) for task in TASKS[wildcards.targets]],
         train=lambda wildcards: [images(task, wildcards.backbone, "train") for task in TASKS[wildcards.targets]],
         masks=landscape_masks,

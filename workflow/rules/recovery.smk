@@ -1,7 +1,7 @@
 rule recover:
     input:
         unpack(recovery_files),
-        weights=WEIGHTS / "{backbone}.safetensors",
+        weights=dense_weights,
         mask=lambda wildcards: mask(wildcards.backbone, wildcards.criterion, wildcards.seed, wildcards.sparsity),
     output:
         intermediate("recovered", RECOVERED),

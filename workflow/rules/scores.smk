@@ -1,7 +1,7 @@
 rule compute_score:
     input:
         unpack(source_files),
-        weights=WEIGHTS / "{backbone}.safetensors",
+        weights=dense_weights,
     output:
         intermediate("scores", RESULTS / "scores/{backbone}/{criterion}/seed{seed}.safetensors"),
     params:

@@ -119,7 +119,7 @@ rule aggregate:
 
 rule parameters:
     input:
-        [WEIGHTS / f"{name}.safetensors" for name in config["backbones"]],
+        [weights_file(name) for name in config["backbones"]],
     output:
         report(TABLES["parameters"], caption="../report/parameters.rst", category="Tables"),
     params:

@@ -14,6 +14,8 @@ from typing import Any
 
 from jsonschema import Draft202012Validator, ValidationError, validators
 
+from prunetransfer.config.architectures import unknown_architecture, unknown_weights
+from prunetransfer.config.factories import is_factory, unknown_factory
 from prunetransfer.config.words import allowed, nearest, no_such
 from prunetransfer.digest import file_digest
 from prunetransfer.scores import SCORES
@@ -167,7 +169,7 @@ def checkpoint(study: Study, validator, rule: bool, value: str, node: dict) -> E
         elif "/" in value:
             try:
                 package_file(value)
-            except (ValueError, FileNotFoundError) as error:
+            except (ValueError, OSError) as error:
                 yield ValidationError(str(error))
     elif "://" in value:
         if not value.startswith("https://"):
@@ -175,10 +177,28 @@ def checkpoint(study: Study, validator, rule: bool, value: str, node: dict) -> E
     elif value.startswith("torchvision:"):
         if not re.fullmatch(r"torchvision:\w+_Weights\.\w+", value):
             yield ValidationError("names no weights; write them as in torchvision:ResNet50_Weights.IMAGENET1K_V2")
+        elif problem := unknown_weights(value):
+            yield ValidationError(problem)
     elif value not in ("", *MADE):
         place = os.path.abspath(study.root / value)
         if not os.path.isfile(place):
             yield ValidationError(f"there is no file {place!r}{nearest(value, MADE)}")
+
+
+@keyword(str)
+def network(study: Study, validator, rule: bool, value: str, node: dict) -> Errors:
+    if value:
+        factory = is_factory(value)
+        if problem := unknown_factory(value, study.root) if factory else unknown_architecture(value):
+            yield ValidationError(problem)
+
+
+@keyword(dict)
+def published(study: Study, validator, rule: bool, value: dict, node: dict) -> Errors:
+    architecture = value.get("architecture")
+    if dig(value, "weights", "source") == "timm" and isinstance(architecture, str) and ":" in architecture:
+        message = f"timm publishes no weights of {architecture!r}, which is no architecture of its own"
+        yield ValidationError(message, path=["weights", "source"], instance="timm")
 
 
 @keyword(dict)
@@ -186,7 +206,7 @@ def pinned(study: Study, validator, rule: bool, value: dict, node: dict) -> Erro
     source = value.get("source")
     if isinstance(source, str) and source.startswith(PREFIX) and value.get("sha256") is None:
         message = f"must be {allowed(node['properties']['sha256'])}, which a package's file needs"
-        with suppress(ValueError, FileNotFoundError):
+        with suppress(ValueError, OSError):
             message += f"; it is {file_digest(package_file(source))}"
         yield ValidationError(message, path=["sha256"], instance=None)
 

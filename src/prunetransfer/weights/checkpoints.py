@@ -3,45 +3,34 @@
 from __future__ import annotations
 
 import re
-from argparse import Namespace
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from prunetransfer.artifacts import ArtifactError
+from prunetransfer.weights.files import read_file
 
 LISTED = 8
+LISTED_PAIRS = 4
 
 
 def read_checkpoint(
     path: Path, entry: str | None = None, prefix: str = "", rename: Sequence[Mapping[str, str]] = ()
 ) -> dict[str, Tensor]:
-    """The state dict of a `.safetensors` file or of anything `torch.load(weights_only=True)` reads; no code in it runs.
+    """The state dict of a safetensors file or of anything `torch.load(weights_only=True)` reads; no code in it runs.
 
-    entry: the key that holds it, in a file that holds more. prefix: only the tensors whose name starts with it are
-    kept, without it. rename: what `renamed` then does to the names. Raises ArtifactError, saying what is there, if that
-    leaves no tensor or anything but tensors.
+    entry: the key that holds it, in a file that holds more, or the keys on the way to it, as in `model/trunk`. prefix:
+    only the tensors whose name starts with it are kept, without it. rename: what `renamed` then does to the names.
+    Raises ArtifactError, saying what is there, if that leaves no tensor or anything but tensors.
     """
-    try:
-        if path.suffix == ".safetensors":
-            content = load_file(path)
-        else:
-            with torch.serialization.safe_globals([Namespace]):  # the training options, as DINO and MAE store them
-                content = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # a damaged or foreign file makes the readers raise almost anything
-        raise ArtifactError(f"{path}: not a checkpoint of plain tensors ({type(error).__name__})") from None
+    content = read_file(path)
     if entry is not None:
-        keys = list(content) if isinstance(content, Mapping) else []
-        if entry not in keys:
-            raise ArtifactError(f"{path}: there is no entry {entry!r}; there are {_listed(keys)}")
-        content = content[entry]
+        content = _entry(content, entry, path)
     if not isinstance(content, Mapping):
         raise ArtifactError(f"{path}: holds more than a state dict of tensors: a {type(content).__name__}")
     state = {str(key).removeprefix(prefix): value for key, value in content.items() if str(key).startswith(prefix)}
@@ -49,9 +38,8 @@ def read_checkpoint(
         raise ArtifactError(f"{path}: no key starts with {prefix!r}; there are {_listed(content)}")
     others = [key for key, value in state.items() if not isinstance(value, Tensor)]
     if others:
-        nested = [key for key in others if isinstance(state[key], Mapping)]
-        hint = f"; entry may name {_listed(nested)}" if nested else ""
-        raise ArtifactError(f"{path}: holds more than a state dict of tensors: {_listed(others)}{hint}")
+        found = _entries(content, f"{entry}/" if entry else "")
+        raise ArtifactError(f"{path}: holds more than a state dict of tensors: {_listed(others)}{found}")
     return renamed(state, rename)
 
 
@@ -127,10 +115,49 @@ def convert(
     }
     if any(problems.values()):
         what = "; ".join(f"{problem}: {_listed(keys)}" for problem, keys in problems.items() if keys)
+        if not problems["of another shape"]:
+            what += _paired(problems["missing"], wanted, problems["unexpected"], kept)
         raise ArtifactError(f"checkpoint and architecture differ: {what}")
     print(f"{len(kept)} tensors loaded; left out: {_listed(dropped)}; not in the checkpoint: {_listed(staying)}")
     network.load_state_dict(kept, strict=False)
     return {key: tensor.numpy() for key, tensor in network.float().state_dict().items()}
+
+
+def _entry(content: Any, entry: str, path: Path) -> Any:
+    """What lies under a key, or under several, joined by slashes."""
+    inner = content
+    for key in [entry] if isinstance(content, Mapping) and entry in content else entry.split("/"):
+        keys = list(inner) if isinstance(inner, Mapping) else []
+        if key not in keys:
+            found = _entries(content)
+            raise ArtifactError(f"{path}: there is no entry {entry!r}; there are {_listed(keys)}{found}")
+        inner = inner[key]
+    return inner
+
+
+def _entries(content: Any, place: str = "") -> str:
+    """A hint that names every mapping of text to tensors within `content`."""
+
+    def places(inner: Mapping, place: str) -> Iterator[str]:
+        for key, value in inner.items():
+            if isinstance(key, str) and isinstance(value, Mapping):
+                if any(isinstance(name, str) and isinstance(item, Tensor) for name, item in value.items()):
+                    yield f"{place}{key}"
+                yield from places(value, f"{place}{key}/")
+
+    found = list(places(content, place)) if isinstance(content, Mapping) else []
+    return f"; entry may name {_listed(found)}" if found else ""
+
+
+def _paired(missing: Sequence[str], wanted: Mapping[str, Tensor], unexpected: Sequence[str], kept: Mapping) -> str:
+    """A hint, where the checkpoint has the missing tensors in their order under other names, what follows aside."""
+    unexpected = [key for key in unexpected if not key.endswith(".num_batches_tracked")]
+    pairs = list(zip(missing, unexpected, strict=False))
+    alike = [key for key, other in pairs if wanted[key].shape == kept[other].shape]
+    if not missing or alike != list(missing):
+        return ""
+    first = ", ".join(f"{other} → {key}" for key, other in pairs[:LISTED_PAIRS])
+    return f"; the tensors missing are there in the same order under other names, which `rename` can map: {first}"
 
 
 def _matching(keys: Collection[str], patterns: Sequence[str]) -> list[str]:

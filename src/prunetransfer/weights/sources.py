@@ -40,7 +40,7 @@ def fetch(source: str, architecture: str, downloads: Path, sha256: str | None = 
 def _from_package(source: str) -> Path:
     try:
         return package_file(source)
-    except (ValueError, FileNotFoundError) as error:
+    except (ValueError, OSError) as error:
         raise ArtifactError(f"{source}: {error}") from None
 
 
