@@ -24,7 +24,11 @@ WRONG = [
     ("datasets/a@b", {"kind": "digits"}, f"datasets.a@b = 'a@b': must be {NAME}"),
     ("datasets/", {"kind": "digits"}, f"datasets.'' = '': must be {NAME}"),
     ("datasets/7", {"kind": "digits", "seed": -1}, "datasets.7.seed = -1: must be at least 0 and at most 4294967295"),
-    ("datasets/digits/sed", 1, "datasets.digits.sed = 1: no such key; allowed are kind, head, seed. Did you mean 'seed'?"),
+    (
+        "datasets/digits/sed",
+        1,
+        "datasets.digits.sed = 1: no such key; allowed are kind, head, seed. Did you mean 'seed'?",
+    ),
     (
         "scores/diagonal/sample",
         64,
