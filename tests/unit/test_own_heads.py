@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import timm
 import torch
 from torch import nn
 
@@ -76,12 +75,10 @@ def test_a_checkpoint_need_not_hold_a_classifier_that_fits():
     assert (own_classifier(state, backbone, SIZE)[f"{CLASSIFIER}bias"] == np.zeros(CLASSES)).all()
 
 
-def test_what_timm_publishes_keeps_its_classifier_without_the_background():
-    published = timm.models.get_pretrained_cfg("inception_v3.tf_in1k")
-    assert (published.label_offset, published.num_classes) == (1, 1000)
-    whole = {"fc.weight": torch.rand(1001, 2048), "fc.bias": torch.rand(1001)}
-    read = as_timm_reads(dict(whole), "inception_v3.tf_in1k", {})
-    assert all(torch.equal(read[key], whole[key][1:]) for key in whole)
+def test_what_timm_publishes_keeps_its_classifier():
+    whole, backbone = with_classifier("resnet18.a1_in1k", RESNET)
+    found = own_classifier(as_timm_reads(whole.state_dict(), "resnet18.a1_in1k", RESNET), backbone, SIZE)
+    assert (found[f"{CLASSIFIER}weight"] == whole.fc.weight.detach().numpy()).all()
 
 
 # --- read as a head ---------------------------------------------------------------------------------------------------

@@ -75,10 +75,7 @@ def renamed(state: Mapping[str, Tensor], rules: Sequence[Mapping[str, str]]) -> 
 
 
 def as_timm_reads(state: dict[str, Tensor], architecture: str, options: Mapping[str, Any]) -> dict[str, Tensor]:
-    """What timm's own loader makes of a published checkpoint: its names, position embeddings of the right size.
-
-    The classifier stays as published, without the background class that some have.
-    """
+    """What timm's loader makes of a published checkpoint: its names and classifier, position embeddings that fit."""
     import timm
 
     read: dict[str, Tensor] = {}
