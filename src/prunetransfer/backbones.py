@@ -19,6 +19,10 @@ from prunetransfer.devices import in_batches
 from prunetransfer.masks import read_mask
 from prunetransfer.plain import PRUNABLE_LAYERS, plain
 
+# What begins the names of a weights file's tensors that are no part of the network: those of the classifier that the
+# checkpoint was trained with. No layer's name has a slash.
+CLASSIFIER = "classifier/"
+
 
 class Backbone(nn.Module):
     """A network that reads prepared images: uint8 [n, height, width, 3] in, features float32 [n, d] out.
@@ -168,8 +172,9 @@ def load_mask(path: str | Path, device: torch.device) -> dict[str, Tensor]:
 
 
 def load_state(backbone: Backbone, weights: str | Path) -> None:
-    """Put the tensors of a weights file into the backbone's network, every key matched."""
-    tensors = {name: torch.from_numpy(array) for name, array in read_tensors(weights).items()}
+    """Put the tensors of a weights file into the backbone's network, every key matched; its classifier stays out."""
+    found = read_tensors(weights).items()
+    tensors = {name: torch.from_numpy(array) for name, array in found if not name.startswith(CLASSIFIER)}
     backbone.network.load_state_dict(tensors, strict=True)
 
 

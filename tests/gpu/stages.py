@@ -217,7 +217,7 @@ for _name, _settings in READOUTS.items():
 DRAWN = {"samples": IMAGES - 6, "sampling": "balanced"}
 EMPIRICAL = {"curvature": "empirical", "draws": None}
 DIAGONAL = {"loss": "squared", **EMPIRICAL, **DRAWN}
-BLOCK = DIAGONAL | {"block_size": 8, "damping": 1e-2, "damping_relative": False, "damping_sparsity": SPARSITY}
+BLOCK = DIAGONAL | {"block_size": 8, "damping": 1e-2, "damping_relative": False, "damping_sparsities": [SPARSITY]}
 BLOCK |= {"memory_budget": None}
 # Score → its settings and the tolerance; each curvature, loss and damping once.
 SCORED: dict[str, tuple[str, dict[str, Any], float]] = {

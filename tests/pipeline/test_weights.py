@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import save_file
 
 from prunetransfer.artifacts import read_metadata, read_tensors
-from prunetransfer.backbones import build_network
+from prunetransfer.backbones import CLASSIFIER, build_network
 
 OPTIONS = {"layers": [1, 1, 1, 1], "channels": [4, 4, 4, 8]}
 
@@ -34,6 +34,8 @@ def test_weights_of_every_source_are_fetched_alone(new_study, tmp_path, monkeypa
     assert sorted(made) == ["net", "random", "timm"]
     assert not (new_study.folder / "results/tiny/images").exists()
     found = read_tensors(made["timm"])
+    for key in ("weight", "bias"):  # which heads of kind own read
+        assert torch.equal(torch.from_numpy(found.pop(f"{CLASSIFIER}{key}")), state[f"fc.{key}"])
     assert found.keys() == state.keys() - {"fc.weight", "fc.bias"}
     assert all(torch.equal(torch.from_numpy(found[key]), state[key]) for key in found)
     assert len(read_metadata(made["timm"])["checkpoint_sha256"]) == 64

@@ -98,6 +98,21 @@ def test_a_view_becomes_its_base_seen_through_selections(schema, root):
     assert datasets["tiny"] == glyphs | {"selections": [first, second]}
 
 
+def test_the_head_of_a_view_is_its_base_s_unless_it_has_its_own(schema, root):
+    own = {"kind": "own", "classes": [4, 2, 0]}
+    entries = {
+        "whole": {"kind": "glyphs", "head": {"kind": "own"}},
+        "three": {"view_of": "whole", "classes": ["A", "B", "C"]},
+        "other": {"view_of": "three", "limit": 6, "head": own},
+        "two": {"view_of": "other", "classes": ["C", "A"]},
+    }
+    datasets = validate_config(VALID | {"datasets": VALID["datasets"] | entries}, schema, root)["datasets"]
+    first, second = {"kind": "own", "classes": None, "views": 0}, own | {"views": 2}
+    assert [datasets[name]["head"] for name in entries] == [first, first, second, second]
+    assert not any("head" in selection for selection in datasets["two"]["selections"])
+    assert "head" not in datasets["glyphs"]
+
+
 @pytest.mark.parametrize(
     ("entry", "line"),
     [

@@ -10,6 +10,7 @@ from unit.configs import NAME, VALID, changed, problems
 
 from prunetransfer.config import validate_config
 
+HEADS = "one of ridge, logistic (own is the head of a dataset, `datasets.NAME.head`)"
 WRONG = [
     # names and keys
     ("study", ..., f"study: missing; must be {NAME}"),
@@ -23,7 +24,11 @@ WRONG = [
     ("datasets/a@b", {"kind": "digits"}, f"datasets.a@b = 'a@b': must be {NAME}"),
     ("datasets/", {"kind": "digits"}, f"datasets.'' = '': must be {NAME}"),
     ("datasets/7", {"kind": "digits", "seed": -1}, "datasets.7.seed = -1: must be at least 0 and at most 4294967295"),
-    ("datasets/digits/sed", 1, "datasets.digits.sed = 1: no such key; allowed are kind, seed. Did you mean 'seed'?"),
+    (
+        "datasets/digits/sed",
+        1,
+        "datasets.digits.sed = 1: no such key; allowed are kind, head, seed. Did you mean 'seed'?",
+    ),
     (
         "scores/diagonal/sample",
         64,
@@ -148,7 +153,21 @@ WRONG = [
     ("tolerance", math.inf, "tolerance = inf: must be a number above 0 and below 1 and finite"),
     ("head", {"alpha": 0}, "head.alpha = 0: must be auto or a number above 0"),
     ("head", {"alpha": "atuo"}, "head.alpha = 'atuo': must be auto or a number above 0"),
-    ("head/kind", "logistc", "head.kind = 'logistc': must be one of ridge, logistic. Did you mean 'logistic'?"),
+    ("head/kind", "logistc", f"head.kind = 'logistc': must be {HEADS}. Did you mean 'logistic'?"),
+    ("head/kind", "own", f"head.kind = 'own': must be {HEADS}"),
+    ("datasets/digits/head", "own", "datasets.digits.head = 'own': must be a mapping with the keys kind, classes"),
+    ("datasets/digits/head", {"kind": "ridge"}, "datasets.digits.head.kind = 'ridge': must be own"),
+    ("datasets/digits/head", {"classes": [1, 0]}, "datasets.digits.head.kind: missing; must be own"),
+    (
+        "datasets/digits/head",
+        {"kind": "own", "classes": [7, 3, 7]},
+        "datasets.digits.head.classes[2] = 7: is there twice",
+    ),
+    (
+        "datasets/digits/head",
+        {"kind": "own", "classes": [-1, 3]},
+        "datasets.digits.head.classes[0] = -1: must be at least 0",
+    ),
     (
         "readouts",
         [],
@@ -223,7 +242,7 @@ WRONG = [
         "scores.other.loss = 'squared': magnitude reads no data",
     ),
     # what YAML can hold and JSON cannot
-    ("datasets/digits/2", 0, "datasets.digits.2 = 0: no such key; allowed are kind, seed"),
+    ("datasets/digits/2", 0, "datasets.digits.2 = 0: no such key; allowed are kind, head, seed"),
     (
         "backbones/net/options",
         {"when": yaml.safe_load("2001-01-01")},

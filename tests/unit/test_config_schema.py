@@ -24,6 +24,7 @@ from prunetransfer.datasets.kinds.torchvision import SPLITS_OF, VARIANTS
 from prunetransfer.datasets.splits import SAMPLINGS
 from prunetransfer.datasets.views import STEPS
 from prunetransfer.evaluation import READOUTS
+from prunetransfer.heads import LOSS_OF_KIND
 from prunetransfer.heads.fitting import KINDS
 from prunetransfer.losses import LOSSES
 from prunetransfer.scores import SCORES
@@ -53,7 +54,13 @@ def test_the_schema_is_a_json_schema_in_which_every_key_is_described(schema):
             explained = {"default", "default_from", "default_of_model"} & child.keys() or key in node.get(
                 "required", ()
             )
-            unset = ("kind", "score", "recovery", "landscape")  # another key gives them a meaning, or they are off
+            unset = (
+                "kind",
+                "head",
+                "score",
+                "recovery",
+                "landscape",
+            )  # another key gives them a meaning, or they are off
             assert explained or key in unset, f"{at}.{key} is neither required nor has a default"
             check(child, f"{at}.{key}")
         if isinstance(node.get("additionalProperties"), dict):
@@ -69,12 +76,12 @@ def test_the_schema_is_a_json_schema_in_which_every_key_is_described(schema):
 def test_each_kind_of_dataset_takes_what_its_load_function_does(schema):
     kinds = load_schema(schema)["$defs"]["datasets"]
     view = kinds.pop("view")["properties"]
-    assert view.keys() == {"view_of", "seed", *STEPS}
+    assert view.keys() == {"view_of", "head", "seed", *STEPS}
     assert sorted(kinds) == modules(prunetransfer.datasets.kinds)
     for kind, definition in kinds.items():
         load = importlib.import_module(f"prunetransfer.datasets.kinds.{kind}").load
         options = {key: node.get("default", inspect.Parameter.empty) for key, node in definition["properties"].items()}
-        assert options.pop("kind") is inspect.Parameter.empty
+        assert options.pop("kind") is options.pop("head") is inspect.Parameter.empty
         for of_preparing in ("skip_unreadable", "allow_overlap"):
             assert options.pop(of_preparing, False) is False
         assert options == settings(load, "split", "data_root", "folder"), kind
@@ -115,6 +122,8 @@ def test_the_schema_names_the_readouts_and_kinds_of_head(schema):
     properties = load_schema(schema)["properties"]
     assert properties["readouts"]["items"]["enum"] == list(READOUTS)
     assert properties["head"]["properties"]["kind"]["enum"] == list(KINDS)
+    own = properties["datasets"]["additionalProperties"]["properties"]["head"]
+    assert {*own["properties"]["kind"]["enum"], *KINDS} == LOSS_OF_KIND.keys()
 
 
 def test_each_recovery_takes_what_its_function_does(schema):

@@ -33,7 +33,7 @@ CURVATURES = {
         *case,
         **DRAW,
         **{"curvature": "empirical", "draws": None, "block_size": BLOCK, "memory_budget": None},
-        **{"damping": DAMPING, "damping_relative": False, "damping_sparsity": 0.5},
+        **{"damping": DAMPING, "damping_relative": False, "damping_sparsities": [0.5]},
     ),
 }
 

@@ -185,6 +185,15 @@ def download_records(*datasets):
     return {f"{folder_of(files)}.json": files for files in origins if files}
 
 
+def images_settings(wildcards):
+    return {key: value for key, value in config["datasets"][wildcards.dataset].items() if key != "head"}
+
+
+def head_settings(wildcards):
+    """The dataset's own, or the study's."""
+    return config["datasets"][wildcards.dataset].get("head", config["head"])
+
+
 def head(dataset, backbone):
     return RESULTS / f"heads/{backbone}/{dataset}.safetensors"
 

@@ -6,7 +6,7 @@ rule fit_head:
         RESULTS / "heads/{backbone}/{dataset}.safetensors",
     params:
         backbone=architecture,
-        head=config["head"],
+        head=head_settings,
         code=code("fit_head"),
     log:
         LOGS / "heads/{backbone}/{dataset}.log",

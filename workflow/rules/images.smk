@@ -5,7 +5,7 @@ rule prepare_images:
         train=intermediate("images", RESULTS / "images/{dataset}-{size}-{interpolation}-{crop}/train.safetensors"),
         test=intermediate("images", RESULTS / "images/{dataset}-{size}-{interpolation}-{crop}/test.safetensors"),
     params:
-        dataset=lambda wildcards: config["datasets"][wildcards.dataset],
+        dataset=images_settings,
         data_root=config["data_root"],
         code=lambda wildcards: code("prepare_images", f"datasets.kinds.{config['datasets'][wildcards.dataset]['kind']}"),
     log:

@@ -10,6 +10,7 @@ from prunetransfer.digest import file_digest
 from prunetransfer.stage import stage
 from prunetransfer.trial import try_backbone
 from prunetransfer.weights.checkpoints import as_timm_reads, convert, read_checkpoint
+from prunetransfer.weights.classifier import own_classifier
 from prunetransfer.weights.sources import fetch
 
 with stage(snakemake):
@@ -19,6 +20,7 @@ with stage(snakemake):
     network = build_network(architecture, options)
     made = provenance(backbone | weights)
     if weights["source"] == "random":
+        state = {}
         convert(network.state_dict(), network)
     else:
         if snakemake.input:
@@ -31,4 +33,5 @@ with stage(snakemake):
         convert(state, network, weights["ignore"], weights["missing"])
         made["checkpoint_sha256"] = file_digest(checkpoint)
     tensors, made["trial"] = try_backbone(network, backbone, snakemake.params.size)
+    tensors |= own_classifier(state, network, snakemake.params.size)
     write_tensors(snakemake.output[0], tensors, made)

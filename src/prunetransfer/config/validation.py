@@ -34,7 +34,8 @@ class ConfigError(ValueError):
 def validate_config(config: Any, schema: Path | dict, root: Path) -> dict:
     """A copy of `config` with every default filled in, in the schema's order, and floats wherever numbers are allowed.
 
-    A view of a dataset becomes that dataset's entry with the view's own settings at the end of the list `selections`.
+    A view of a dataset becomes that dataset's entry with the view's own settings at the end of the list `selections`;
+    a dataset's `head` tells as `views` how many of them precede the classes that it numbers.
 
     schema: the JSON Schema or its YAML file. root: the folder that relative paths start from.
     How a backbone's images are prepared (`data_configs.KEYS`) comes from the model's own data config where it is left
@@ -131,12 +132,16 @@ def _kind(datasets: dict, name: str) -> str:
 
 
 def _resolved(datasets: dict, name: str) -> dict:
-    """The entry of a dataset; for a view that of its base, with the `selections` that lead from there to the view."""
-    own = dict(datasets[name])
-    if "view_of" not in own:
-        return own
-    base = _resolved(datasets, own.pop("view_of"))
-    return base | {"selections": [*base.get("selections", []), own]}
+    """The entry of a dataset; for a view that of its base, with the `selections` that lead from there to the view.
+
+    A view's head is its base's, unless it has one of its own: the head's `views` says how many selections led to there.
+    """
+    entry = dict(datasets[name])
+    head = entry.pop("head", None)
+    if "view_of" in entry:
+        base = _resolved(datasets, entry.pop("view_of"))
+        entry = base | {"selections": [*base.get("selections", []), entry]}
+    return entry | ({"head": head | {"views": len(entry.get("selections", []))}} if head else {})
 
 
 def _curvature(scores: dict, name: str) -> str | None:

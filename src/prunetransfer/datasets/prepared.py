@@ -134,7 +134,8 @@ def write_split(
     labels = np.asarray(samples.labels, dtype=np.int64)
     over = {why: {"count": len(names), "first": names[:LISTED]} for why, names in samples.passed_over.items()}
     how = {"preparation": asdict(preparation), "skipped": list(skipped), "passed_over": over}
-    metadata = {"classes": samples.classes, **how, **provenance(settings)}
+    classes = {"classes": samples.classes, "classes_before": list(samples.classes_before)}
+    metadata = {**classes, **how, **provenance(settings)}
     pixels = progress(chunks(), count, os.path.basename(path))
     write_stream(path, {"labels": labels}, "images", (count, size, size, 3), pixels, metadata)
     return digests

@@ -6,7 +6,7 @@ import importlib
 import inspect
 import pkgutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +26,16 @@ class Samples:
     """One split of a dataset.
 
     images: PIL images of any mode and size, decoded when they are asked for, with their `filename` where it is known;
-    labels: int64 [n], indices into `classes`; passed_over: what is there and does not count, reason → names. Raises
-    ValueError if a label names no class.
+    labels: int64 [n], indices into `classes`; passed_over: what is there and does not count, reason → names;
+    classes_before: of a view, the classes before each selection that it is seen through. Raises ValueError if a label
+    names no class.
     """
 
     images: Sequence[Image]
     labels: np.ndarray
     classes: list[str]
     passed_over: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    classes_before: Sequence[Sequence[str]] = ()
 
     def __post_init__(self) -> None:
         if len(self.images) != len(self.labels):
@@ -80,7 +82,8 @@ def load_samples(
         raise ValueError(f"dataset kind {kind!r}: {error}; its settings are {', '.join(allowed) or 'none'}") from None
     samples = load(split, **settings, **given)
     for selection in selections:
-        samples = view(samples, split, selection)
+        before = [*samples.classes_before, samples.classes]
+        samples = replace(view(samples, split, selection), classes_before=before)
     what = f"{settings.get('path') or settings.get('name') or kind}, {split} split"
     _refuse_no_task(samples, what, getattr(module, "TAKEN", ""))
     return samples

@@ -15,11 +15,15 @@ from prunetransfer.artifacts import ArtifactError, check, read_metadata
 
 @dataclass(frozen=True)
 class Split:
-    """One prepared split: images uint8 [n, size, size, 3], labels int64 [n] (indices into `classes`)."""
+    """One prepared split: images uint8 [n, size, size, 3], labels int64 [n] (indices into `classes`).
+
+    classes_before: as of `Samples`.
+    """
 
     images: Tensor
     labels: Tensor
     classes: tuple[str, ...]
+    classes_before: tuple[tuple[str, ...], ...] = ()
 
 
 def read_split(path: str | os.PathLike) -> Split:
@@ -27,9 +31,10 @@ def read_split(path: str | os.PathLike) -> Split:
     check(path)
     metadata = read_metadata(path)
     tensors = load_file(path)
-    if "classes" not in metadata or tensors.keys() != {"images", "labels"}:
+    if not {"classes", "classes_before"} <= metadata.keys() or tensors.keys() != {"images", "labels"}:
         raise ArtifactError(f"{path}: not a prepared split (tensors: {', '.join(sorted(tensors)) or 'none'})")
-    return Split(tensors["images"], tensors["labels"], tuple(metadata["classes"]))
+    before = tuple(map(tuple, metadata["classes_before"]))
+    return Split(tensors["images"], tensors["labels"], tuple(metadata["classes"]), before)
 
 
 def balanced_subset(labels: Tensor, count: int, seed: int) -> Tensor:

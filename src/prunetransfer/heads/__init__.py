@@ -1,4 +1,7 @@
-"""Linear classifiers ξ on frozen features: outputs are φ(x; W)ᵀξ plus a bias. How each kind is fitted: `fitting`."""
+"""Linear classifiers ξ on frozen features: outputs are φ(x; W)ᵀξ plus a bias.
+
+How a kind is fitted: `fitting`; `own` is the checkpoint's classifier, as it stands.
+"""
 
 from __future__ import annotations
 
@@ -12,16 +15,19 @@ from torch import Tensor
 from prunetransfer.artifacts import read_metadata, read_tensors, write_tensors
 from prunetransfer.losses import LOSSES
 
-LOSS_OF_KIND = {"ridge": "squared", "logistic": "cross_entropy"}
+LOSS_OF_KIND = {"ridge": "squared", "logistic": "cross_entropy", "own": "cross_entropy"}
 
 
 @dataclass(frozen=True)
 class Head:
-    """weight [d, classes], bias [classes]; how it was fitted: its kind, penalty, and the error of each one tried."""
+    """weight [d, classes], bias [classes]; how it was fitted: its kind, penalty, and the error of each one tried.
+
+    `own` has no penalty.
+    """
 
     weight: Tensor
     bias: Tensor
-    alpha: float
+    alpha: float | None
     kind: str = "ridge"
     tried: Mapping[float, float] = field(default_factory=dict)
 
@@ -29,7 +35,7 @@ class Head:
         return features @ self.weight + self.bias
 
     def loss(self, outputs: Tensor, labels: Tensor) -> Tensor:
-        """The loss that its kind minimises, of each image [n]: squared for ridge, cross-entropy for logistic."""
+        """The loss that its kind minimises, of each image [n]: squared for ridge, else cross-entropy."""
         return LOSSES[LOSS_OF_KIND[self.kind]](outputs, labels)
 
     def to(self, device: torch.device, dtype: torch.dtype = torch.float32) -> Head:

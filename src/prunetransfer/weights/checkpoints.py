@@ -63,7 +63,7 @@ def renamed(state: Mapping[str, Tensor], rules: Sequence[Mapping[str, str]]) -> 
 
 
 def as_timm_reads(state: dict[str, Tensor], architecture: str, options: Mapping[str, Any]) -> dict[str, Tensor]:
-    """What timm's own loader makes of a published checkpoint: its names, position embeddings of the right size."""
+    """What timm's loader makes of a published checkpoint: its names and classifier, position embeddings that fit."""
     import timm
 
     read: dict[str, Tensor] = {}
@@ -72,9 +72,10 @@ def as_timm_reads(state: dict[str, Tensor], architecture: str, options: Mapping[
         read.update(state)
         return nn.modules.module._IncompatibleKeys([], [])
 
-    # timm passes over missing keys wherever it drops the classifier: `convert` loads instead.
+    # timm drops the classifier of a network of another number of classes than the checkpoint's, and then passes over
+    # missing keys: both are said to have none, and `convert` loads.
     with patch.object(nn.Module, "load_state_dict", keep):
-        published = {"state_dict": state, "custom_load": False}
+        published = {"state_dict": state, "custom_load": False, "num_classes": 0}
         timm.create_model(architecture, pretrained=True, pretrained_cfg_overlay=published, num_classes=0, **options)
     return read
 
