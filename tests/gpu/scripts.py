@@ -73,7 +73,7 @@ def run(folder: Path, landscape: bool) -> None:
         split = images_of(60, place)
         brighter = split.images // 2 + (40 * split.labels[:, None, None, None]).to(torch.uint8)
         arrays = {"images": brighter.numpy(), "labels": split.labels.numpy()}
-        write_tensors(path, arrays, {"classes": list(split.classes)})
+        write_tensors(path, arrays, {"classes": list(split.classes), "classes_before": []})
     ridge = {"head": {"kind": "ridge", "alpha": "auto"}}
     script("fit_head", Named(weights=weights, train=train), Named(head), backbone | ridge)
     source = {"weights": weights, "head": head, "train": train}

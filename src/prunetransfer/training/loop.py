@@ -176,8 +176,8 @@ class _Run:
         self.updates.load_state_dict(state["updates"])
         self.generator.set_state(state["generator"])
         torch.set_rng_state(state["random"][0])
-        if self.losses.device.type == "cuda":
-            torch.cuda.set_rng_state(state["random"][1], self.losses.device)
+        for of_gpu in state["random"][1:]:
+            torch.cuda.set_rng_state(of_gpu, self.losses.device)
         for name in COUNTERS:
             value = state[name]
             setattr(self, name, value.to(getattr(self, name).device) if isinstance(value, Tensor) else value)
@@ -215,8 +215,8 @@ class _Run:
 
 def _random_states(device: torch.device) -> list[Tensor]:
     """What layers such as dropout draw from: the CPU's generator, and a GPU's own."""
-    on_gpu = [torch.cuda.get_rng_state(device)] if device.type == "cuda" else []
-    return [torch.get_rng_state(), *on_gpu]
+    of_gpu = [torch.cuda.get_rng_state(device)] if torch.cuda.is_initialized() else []
+    return [torch.get_rng_state(), *of_gpu]
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
