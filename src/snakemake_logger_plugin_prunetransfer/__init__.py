@@ -66,7 +66,7 @@ class LogHandler(LogHandlerBase):
             time.sleep(SECONDS_BETWEEN_LOOKS)
             with self.lock:
                 text = self._progress.long(time.time())
-            if text and Quietness.PROGRESS not in self.common_settings.quiet:
+            if text and Quietness.PROGRESS not in (self.common_settings.quiet or ()):
                 self._stream.handle(logging.makeLogRecord({"msg": text}))
 
     def _text(self, record: logging.LogRecord) -> str | logging.LogRecord | None:

@@ -66,5 +66,7 @@ def test_scores_and_recoveries_are_compared_within_every_seed(measured):
     assert found["high"] - found["low"] > 2 * (of_one_seed["high"] - of_one_seed["low"])  # diagonal's seeds differ
     changes = recovery_changes(frame, 0.95).dropna(subset="target").set_index("seed")["change"]
     assert changes.to_dict() == pytest.approx({3: 10 / 200, 0: 5 / 200, 7: 20 / 200})
-    verdicts = judge(frame, tolerance=0.05, confidence=0.95).set_index(["score", "prediction"])["cases"]
+    verdicts = judge(frame, tolerance=0.05, confidence=0.95, tuned=["finetune"]).set_index(["score", "prediction"])[
+        "cases"
+    ]
     assert verdicts["magnitude", "P1"] == 3 and verdicts["magnitude", "P2"] == 3
