@@ -79,7 +79,7 @@ def test_no_time_is_told_while_most_of_what_is_left_is_unknown():
 
 def handled(capsys, *records: tuple[LogEvent | None, int, str | None, dict], **settings) -> str:
     common = MockOutputSettings()
-    common.__dict__.update({"quiet": set(), "nocolor": True} | settings)
+    common.__dict__.update({"quiet": None, "nocolor": True} | settings)
     handler = LogHandler(common, None)
     for event, level, message, facts in records:
         record = logging.LogRecord("snakemake", level, "", 0, message, (), None)
