@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from prunetransfer.figures import style
 from prunetransfer.schemas.training import PRETRAINING
@@ -21,6 +22,7 @@ def draw(pretraining: pd.DataFrame) -> Figure:
     for axes, (column, title) in zip(panels, READERS.items(), strict=True):
         axes.set_title(title)
         axes.set_xlabel("epoch")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         for name, line in pretraining.sort_values("epoch").groupby("backbone"):
             axes.plot(line["epoch"], line[column], label=name, **looks[name])
     panels[0].set_ylabel("accuracy on held-out images")
