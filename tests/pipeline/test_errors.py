@@ -59,9 +59,8 @@ def test_scores_that_are_not_numbers_build_no_mask(study, monkeypatch):
     scores = study.folder / "results/tiny/scores/net/magnitude/seed0.safetensors"
     tensors = read_tensors(scores)
     tensors["0.weight"] = tensors["0.weight"] * float("nan")
-    monkeypatch.setattr(
-        artifacts, "_refuse_not_finite", lambda path, tensors: None
-    )  # as another program would write it
+    # Written past the writer's own check, as by another program.
+    monkeypatch.setattr(artifacts, "_refuse_not_finite", lambda path, tensors: None)
     write_tensors(scores, tensors, {})
     named = "build_mask: results/tiny/scores/net/magnitude/seed0.safetensors: 0.weight: 162 of 162 numbers are NaN"
     assert named in failed(study)
