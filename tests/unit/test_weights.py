@@ -308,6 +308,12 @@ def test_integers_are_not_taken_for_weights(state, dtype):
         convert(quantised, backbone_of("conv").network)
 
 
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+def test_layers_with_numbers_that_are_not_finite_are_named(state, number):
+    with pytest.raises(ArtifactError, match=r"differ: NaN or infinite: fc\.weight$"):
+        convert(state | {"fc.weight": torch.full_like(state["fc.weight"], number)}, backbone_of("conv").network)
+
+
 def test_the_same_tensors_under_other_names_are_paired(state):
     other = {f"m{k}.{key.rpartition('.')[2]}": tensor for k, (key, tensor) in enumerate(state.items())}
     with pytest.raises(ArtifactError) as error:

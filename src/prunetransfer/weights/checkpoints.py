@@ -113,6 +113,7 @@ def convert(
             for key, tensor in wanted.items()
             if key in kept and tensor.is_floating_point() and not kept[key].is_floating_point()
         ],
+        "NaN or infinite": [key for key in wanted if key in kept and not kept[key].isfinite().all()],
     }
     if any(problems.values()):
         what = "; ".join(f"{problem}: {_listed(keys)}" for problem, keys in problems.items() if keys)
