@@ -44,7 +44,7 @@ def main() -> None:
     config = validate_config(config, ROOT / "workflow/schemas/config.schema.yaml", root=ROOT)
     with tempfile.TemporaryDirectory() as folder:
         for name, settings in config["backbones"].items():
-            preparation = Preparation(settings["size"], settings["interpolation"], settings["crop"])
+            preparation = Preparation(*(settings[key] for key in ("size", "interpolation", "crop", "crop_mode")))
             splits = {task: _splits(task, preparation, Path(folder)) for task in TASKS}
             print(f"\n{name}\n\n| sparsity | recovery | images | {' | '.join(TASKS)} |\n|{' --- |' * (3 + len(TASKS))}")
             measure(_backbone(settings), splits, arguments)

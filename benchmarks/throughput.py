@@ -172,7 +172,7 @@ def timed_rows(device: torch.device, images: int, repetitions: int, data: Path |
         return measure(rows, repetitions, device, time.process_time if device.type == "cpu" else time.perf_counter)
 
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("resnet", "vit"):
+        for name in ("resnet-supervised", "vit-supervised"):
             inputs = Inputs(name, images, Path(folder), device)
             yield from _rows(f"fine-tuning, {name}", timed(training(inputs)))
             yield from _rows(f"evaluation, {name}", timed(evaluation(inputs)))

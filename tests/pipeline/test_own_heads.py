@@ -23,7 +23,7 @@ def test_an_own_head_concerns_its_dataset_alone_and_needs_a_classifier(study):
     assert refused.returncode == 1
     lines = [line for line in refused.stderr.splitlines() if "head own" in line]
     assert len(lines) == 1
-    message = "fit_head: head own: the checkpoint of backbone net (net.pt) holds no linear classifier of its features"
+    message = "fit_head: head own: the checkpoint of weights.source net.pt holds no linear classifier of its features"
     assert lines[0].startswith(message)
 
 
@@ -68,7 +68,7 @@ def test_a_real_network_reads_imagenet_as_it_was_trained_to(new_study, shared_da
     new_study.run("results/tiny/tables/accuracy.parquet")
     accuracy = read_table(new_study.folder / "results/tiny/tables/accuracy.parquet", ACCURACY).set_index("target")
     settings = new_study.config["backbones"]["mobilenet"] | {"exclude": []}
-    weights = new_study.folder / "resources/weights/mobilenet.safetensors"
+    (weights,) = (new_study.folder / "resources/weights").glob("mobilenet-*.safetensors")
     test = read_split(next(new_study.folder.glob("results/tiny/images/sample-*/test.safetensors")))
     weight, bias = (torch.from_numpy(read_tensors(weights)[f"{CLASSIFIER}{key}"]) for key in ("weight", "bias"))
     outputs = extract_features(load_backbone(settings, weights, torch.device("cpu")), test.images) @ weight.T + bias

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import timm.layers
+import torch
 import yaml
 from torch import nn
 from unit.reference import assert_exact, backbone_of
@@ -33,6 +34,7 @@ def torchvision_vit() -> nn.Module:
 
 
 def network_of(architecture: str, **options: Any) -> nn.Module:
+    torch.manual_seed(0)
     settings = {"architecture": architecture, "options": options, "mean": [0.5] * 3, "std": [0.25] * 3, "exclude": []}
     return build_backbone(settings).network
 

@@ -127,7 +127,7 @@ def test_the_classes_of_a_head(weights, split, classes, views, expected):
         (
             of_classes("a", "b"),
             None,
-            r"the dataset has 2 classes, but the checkpoint of backbone net \(net\.pt\) has 5",
+            r"the dataset has 2 classes, but the checkpoint of weights\.source net\.pt has 5",
         ),
         (of_classes("a", "b"), [0, 1, 2], r"the dataset has 2 classes, but head\.classes has 3 numbers"),
         (of_classes("a", "b"), [0, 5], r"head\.classes has 5, but the checkpoint .*net.* knows classes 0 to 4"),
@@ -140,7 +140,7 @@ def test_a_head_of_other_classes_is_refused(weights, split, classes, message):
 
 def test_a_checkpoint_without_a_classifier_is_named(tmp_path):
     write_tensors(tmp_path / "dino.safetensors", {"w": np.ones(1)}, {"settings": {"source": "timm"}})
-    with pytest.raises(ValueError, match=r"checkpoint of backbone dino \(timm\) holds no linear classifier"):
+    with pytest.raises(ValueError, match=r"checkpoint of weights\.source timm holds no linear classifier"):
         own_head(tmp_path / "dino.safetensors", of_classes("a", "b"), None, 0)
 
 

@@ -21,7 +21,7 @@ def own_head(weights: str | Path, split: Split, classes: Sequence[int] | None, v
     ValueError if the file holds no classifier, counts differ, or a number is none of the checkpoint's.
     """
     tensors, source = read_tensors(weights), read_metadata(weights)["settings"]["source"]
-    whose = f"the checkpoint of backbone {Path(weights).stem} ({source})"
+    whose = f"the checkpoint of weights.source {source}"
     if f"{CLASSIFIER}weight" not in tensors:
         raise ValueError(f"head own: {whose} holds no linear classifier of its features; leave this head out")
     weight, bias = (torch.from_numpy(tensors[CLASSIFIER + key]) for key in ("weight", "bias"))
