@@ -127,7 +127,7 @@ def assert_moments(pruned: Backbone, dense: Backbone, images: Tensor) -> list[tu
     counts = []
     norms, expected_norms = (moments.norms_of(backbone, images[:1]) for backbone in (pruned, dense))
     for name, (wanted, found, biased) in outputs_of(dense, pruned, images).items():
-        alive = (found.std(0) > moments.DEAD * wanted.std(0)) & (wanted.std(0) > 0)
+        alive = (found.std(0) > moments.DEAD * wanted.std(0)) & (wanted.std(0) > moments.DEAD * found.std(0))
         if name in norms:
             alive &= norms[name].running_var > 0  # at 0, epsilon is all that is left to divide by
         counts.append((int(alive.sum()), len(alive)))
