@@ -47,8 +47,8 @@ onstart:
     began_with.parent.mkdir(exist_ok=True)
     began_with.write_text(text, encoding="utf-8")
     os.environ[BEGAN_WITH] = str(began_with)
-    # Snakemake's own limit of 100 new jobs a second starts a timer that never ends for each job that has: after 150 jobs
-    # they take a third of a core. A limit that somebody sets is kept.
+    # With its own limit of 100 new jobs a second, Snakemake starts another timer for every job that ends, and no timer
+    # ever stops: after 150 jobs they take a third of a core. A limit that somebody sets is kept.
     limit = workflow.scheduling_settings.max_jobs_per_timespan
     if limit and (limit.max_jobs, limit.timespan) == (100, 1):
         workflow.scheduler.job_rate_limiter = None
