@@ -122,8 +122,7 @@ def test_moments_are_those_of_the_dense_backbone(kind):
 def assert_moments(pruned: Backbone, dense: Backbone, images: Tensor) -> list[tuple[int, int]]:
     """Each layer's output, seen through the batchnorm that reads it, has the dense mean and deviation on the images.
 
-    Channels whose deviation is beyond the bounds of the gain are passed over; returns how many of each layer were not, of
-    how many.
+    Channels beyond the bounds of the gain are passed over; returns how many of each layer were not, of how many.
     """
     counts = []
     norms, expected_norms = (moments.norms_of(backbone, images[:1]) for backbone in (pruned, dense))
