@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from prunetransfer.backbones import Backbone
 from prunetransfer.datasets.splits import Split, uniform_subset
+from prunetransfer.models.backbones import Backbone
 
 
 @torch.no_grad()

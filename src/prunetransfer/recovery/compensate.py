@@ -7,14 +7,14 @@ from collections.abc import Collection, Iterable, Mapping
 import torch
 from torch import Tensor
 
-from prunetransfer.backbones import Backbone
-from prunetransfer.curvature.block import layer_blocks
+from prunetransfer.criteria.block import layer_blocks
 from prunetransfer.curvature.blocks import NotPositiveDefinite
 from prunetransfer.curvature.gradients import LayerGradient, layer_gradients
 from prunetransfer.curvature.seeds import seeds
 from prunetransfer.datasets.splits import Split, draw_images
-from prunetransfer.devices import spare_memory
 from prunetransfer.heads import Head
+from prunetransfer.models.backbones import Backbone
+from prunetransfer.runtime.devices import spare_memory
 
 
 def recover(

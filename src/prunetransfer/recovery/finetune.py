@@ -8,14 +8,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from prunetransfer.backbones import Backbone
 from prunetransfer.datasets.splits import Split
 from prunetransfer.heads import Head
-from prunetransfer.losses import LOSSES
-from prunetransfer.saved_state import SavedState
+from prunetransfer.heads.losses import LOSSES
+from prunetransfer.models.backbones import Backbone
 from prunetransfer.training import loop
 from prunetransfer.training.augmentation import crop_and_flip
 from prunetransfer.training.loop import Objective, Recipe, autocast
+from prunetransfer.training.saved_state import SavedState
 
 
 def recover(

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from prunetransfer.backbones import Backbone
-from prunetransfer.curvature.layers import Convolution, Use
 from prunetransfer.datasets.splits import Split, uniform_subset
-from prunetransfer.lockstep import Layer, run, walk
+from prunetransfer.layers.lockstep import Layer, run, walk
+from prunetransfer.layers.rules import Convolution, Use
+from prunetransfer.models.backbones import Backbone
 from prunetransfer.recovery.batchnorm import batchnorms
 
 # A channel whose deviation is below this share of the dense one is dead: what is left of it is not blown up. Nor is one

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from prunetransfer.backbones import Backbone
-from prunetransfer.curvature.layers import parts
 from prunetransfer.datasets.splits import Split, uniform_subset
-from prunetransfer.devices import spare_memory
-from prunetransfer.lockstep import Layer, walk
+from prunetransfer.layers.lockstep import Layer, walk
+from prunetransfer.layers.rules import parts
+from prunetransfer.models.backbones import Backbone
+from prunetransfer.runtime.devices import spare_memory
 
 # Systems that are solved together: those of a CPU stay in a cache.
 SYSTEMS_BYTES = {"cpu": 2**25, "cuda": 2**32}
