@@ -53,6 +53,7 @@ def measurements() -> list[dict[str, Any]]:
                     **{"backbone": backbone, "score": score, "prune_source": prune_source, "sparsity": sparsity},
                     **{"recovery": recovery, "tuned_on": tuned_on, "target": target, "readout": readout, "seed": seed},
                     **{"role": "source" if target == source else "transfer"},
+                    **{"own_sources": target if target in SOURCES else None},
                     **{"top1": top1, "dense_top1": 0.8, "retention": top1 / 0.8},
                 }
             )
