@@ -46,7 +46,7 @@ def largest_within_one_error(errors: Mapping[float, Tensor]) -> float:
     needlessly large weights makes any pruning look worse than it is.
     """
     limit = error_limit(errors)
-    return max(alpha for alpha, found in errors.items() if found.mean() <= limit)
+    return max(alpha for alpha, error in errors.items() if error.mean() <= limit)
 
 
 def error_limit(errors: Mapping[float, Tensor]) -> Tensor:
