@@ -28,6 +28,14 @@ def pruned(backbone: Backbone, mask: Mapping[str, Tensor], share: float = 1.0) -
     """Prune the backbone by a mask and restore it at the end, bit for bit, also after an error.
 
     mask, share: as of `Backbone.prune`, which raises ValueError for a mask of another backbone.
+
+    >>> backbone = Backbone(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(3, 2)), [0.5] * 3, [0.5] * 3)
+    >>> weight = backbone.prunable()["1.weight"]
+    >>> with pruned(backbone, {"1.weight": torch.tensor([[True, False, False]] * 2)}):
+    ...     int(weight.count_nonzero())
+    2
+    >>> int(weight.count_nonzero())
+    6
     """
     with restored(backbone):
         backbone.prune(mask, share)
