@@ -28,7 +28,7 @@ from measuring import Row, machine, measure, write_section
 from torch import Tensor
 
 from prunetransfer.datasets.splits import Split
-from prunetransfer.evaluation.grid import evaluate_masks
+from prunetransfer.evaluation.grid import Target, evaluate_masks
 from prunetransfer.heads import Head
 from prunetransfer.heads.losses import squared
 from prunetransfer.models.backbones import Backbone, build_backbone
@@ -162,7 +162,7 @@ def against_a_dataloader(inputs: Inputs, folder: Path, images: int) -> dict[str,
 
 
 def grid(backbone: Backbone, head: Head, split: Split, masks: list[Path]) -> None:
-    evaluate_masks(backbone, head, split, masks, readouts={"zero_shot": {}})
+    evaluate_masks(backbone, Target(head, split, {"zero_shot": {}}), masks)
 
 
 def timed_rows(device: torch.device, images: int, repetitions: int, data: Path | None) -> Iterator[str]:

@@ -21,7 +21,7 @@ from prunetransfer.curvature.gradients import layer_gradients
 from prunetransfer.datasets.loading import load_samples
 from prunetransfer.datasets.prepared import Preparation, write_split
 from prunetransfer.datasets.splits import Split, draw_images, read_split
-from prunetransfer.evaluation.grid import evaluate_masks
+from prunetransfer.evaluation.grid import Target, evaluate_masks
 from prunetransfer.heads import Head
 from prunetransfer.heads.ridge import fit_ridge
 from prunetransfer.models.backbones import build_network, extract_features, load_backbone
@@ -145,7 +145,7 @@ def measured(loss, weights, heads, splits, tmp_path_factory) -> dict[str, np.nda
         for q, file in zip(SPARSITIES, files, strict=True):
             write_mask(file, global_mask(scores, q), {"sparsity": q})
         backbone = load_backbone(SETTINGS, weights, torch.device("cpu"))
-        rows, _ = evaluate_masks(backbone, head, splits["test"], files, readouts={"zero_shot": {}})
+        rows, _ = evaluate_masks(backbone, Target(head, splits["test"], {"zero_shot": {}}), files)
         found[criterion] = np.array([row["top1"] for row in rows])
     return found
 

@@ -127,10 +127,10 @@ def rehearse(backbone: Backbone, head: Head, size: Sequence[int]) -> tuple[list[
     """
     noise = torch.Generator().manual_seed(0)
     images = torch.randint(256, (2, *size), generator=noise, dtype=torch.uint8)
-    outputs, uses = _forward(backbone, head, images, backbone.prunable())
+    outputs, weights = _forward(backbone, head, images, backbone.prunable())
     v = torch.randn(outputs.shape, generator=noise).to(outputs)
-    gradients = _products(outputs, {name: of for name, of in uses.items() if of.fit(len(images))}, v)
-    expected = ImageByImage(backbone, head, images, uses).gradients(v)
+    gradients = _products(outputs, {name: w for name, w in weights.items() if w.fit(len(images))}, v)
+    expected = ImageByImage(backbone, head, images, weights).gradients(v)
     slow, bytes_used = [], 0
     for name, rows in expected.items():
         if name in gradients and _proven(gradients[name], rows):
@@ -165,39 +165,41 @@ class ImageByImage:
         return {name: torch.stack(column) for name, column in zip(self.weights, zip(*rows, strict=True), strict=True)}
 
 
-class _Uses:
+class WeightUses:
     """The uses of one weight that have a rule, with where their outputs' gradients arrive, and if there are others."""
 
     def __init__(self, weight: Tensor):
         self.weight = weight.requires_grad_()
-        self.ruled: list[tuple[Use, GradientEdge]] = []
+        self.uses: list[tuple[Use, GradientEdge]] = []
         self.others = False
 
     def fit(self, images: int) -> bool:
         """Whether the rules say all about this weight on a batch of so many images."""
-        return not self.others and all(use.fits(images) for use, _ in self.ruled)
+        return not self.others and all(use.fits(images) for use, _ in self.uses)
 
-    def add(self, use: Use | None, output: Any) -> None:
-        """Remember that a function was given the weight, and what it wrote."""
+    def note(self, use: Use | None, output: Any) -> None:
+        """Take down that a function was given the weight, and what it wrote."""
         if not any(isinstance(x, Tensor) and x.requires_grad for x in tree_leaves(output)):
             return  # a shape, a type, or what no gradient passes
         if use is None:
             self.others = True
         else:
-            self.ruled.append((use, get_gradient_edge(output)))
+            self.uses.append((use, get_gradient_edge(output)))
 
 
-def _forward(backbone: Backbone, head: Head, images: Tensor, names: Collection[str]) -> tuple[Tensor, dict[str, _Uses]]:
+def _forward(
+    backbone: Backbone, head: Head, images: Tensor, names: Collection[str]
+) -> tuple[Tensor, dict[str, WeightUses]]:
     """Outputs [n, classes] with their graph, and name → uses of each prunable weight of these names."""
-    uses = {name: _Uses(weight) for name, weight in backbone.prunable().items() if name in names}
+    weights = {name: WeightUses(weight) for name, weight in backbone.prunable().items() if name in names}
 
     def call(name: str, use: Use | None, function: Callable[[], Any]) -> Any:
         output = function()
-        uses[name].add(use, output)
+        weights[name].note(use, output)
         return output
 
-    with Watch({name: of.weight for name, of in uses.items()}, call):
-        return head(backbone(images.to(backbone.device))), uses
+    with Watch({name: w.weight for name, w in weights.items()}, call):
+        return head(backbone(images.to(backbone.device))), weights
 
 
 def _batch_gradients(
@@ -209,22 +211,22 @@ def _batch_gradients(
     names: Collection[str],
     slow: Collection[str],
 ) -> Iterator[dict[str, LayerGradient]]:
-    outputs, uses = _forward(backbone, head, images, names)
+    outputs, weights = _forward(backbone, head, images, names)
     one_by_one = ImageByImage(backbone, head, images, slow) if slow else None
     for v in grad_outputs(outputs.detach(), labels.to(outputs.device)):
-        gradients = _products(outputs, {name: of for name, of in uses.items() if name not in slow}, v)
+        gradients = _products(outputs, {name: w for name, w in weights.items() if name not in slow}, v)
         if one_by_one:
             gradients |= {name: Rows(rows) for name, rows in one_by_one.gradients(v).items()}
-        yield {name: gradients[name] for name in uses}
+        yield {name: gradients[name] for name in weights}
 
 
-def _products(outputs: Tensor, uses: Mapping[str, _Uses], v: Tensor) -> dict[str, LayerGradient]:
+def _products(outputs: Tensor, weights: Mapping[str, WeightUses], v: Tensor) -> dict[str, LayerGradient]:
     """One backward pass, down to what the functions that use the weights wrote."""
-    edges = [edge for of in uses.values() for _, edge in of.ruled]
+    edges = [edge for w in weights.values() for _, edge in w.uses]
     arrived = iter(torch.autograd.grad(outputs, edges, v, retain_graph=True, allow_unused=True) if edges else ())
     gradients = {}
-    for name, of in uses.items():
-        factors = [(use, b) for use, b in [(use, next(arrived)) for use, _ in of.ruled] if b is not None]
-        zeros = of.weight.new_zeros(()).expand(len(outputs), *of.weight.shape)
-        gradients[name] = Products(of.weight, len(outputs), factors) if factors else Rows(zeros)
+    for name, w in weights.items():
+        factors = [(use, b) for use, b in [(use, next(arrived)) for use, _ in w.uses] if b is not None]
+        zeros = w.weight.new_zeros(()).expand(len(outputs), *w.weight.shape)
+        gradients[name] = Products(w.weight, len(outputs), factors) if factors else Rows(zeros)
     return gradients

@@ -75,37 +75,39 @@ def _unread(head: Head, test: Features) -> Reading:
 READOUTS: dict[str, Callable[..., Reading]] = {"zero_shot": zero_shot, "linear_probe": linear_probe, "knn": knn}
 
 
+@dataclass(frozen=True)
+class Target:
+    """What backbones are measured on: a head, test images, and train images where a readout needs them.
+
+    readouts: name in READOUTS → its settings.
+    """
+
+    head: Head
+    test: Split
+    readouts: Mapping[str, Mapping[str, Any]]
+    train: Split | None = None
+
+    def at_hand(self, backbone: Backbone) -> Target:
+        """The target with its images where the backbone computes, if they fit there."""
+        return replace(self, test=_at_hand(self.test, backbone), train=self.train and _at_hand(self.train, backbone))
+
+
 # Rows of EVALUATION, one a sparsity and readout, without what the job's name says; and those of PREDICTIONS.
 Rows = tuple[list[dict[str, Any]], list[dict[str, Any]]]
 
 
-def evaluate_masks(
-    backbone: Backbone,
-    head: Head,
-    test: Split,
-    masks: Iterable[str | Path],
-    readouts: Mapping[str, Mapping[str, Any]],
-    train: Split | None = None,
-) -> Rows:
+def evaluate_masks(backbone: Backbone, target: Target, masks: Iterable[str | Path]) -> Rows:
     """Measure the dense backbone, then the backbone as each mask file prunes it, with every readout.
 
-    readouts: name in READOUTS → its settings. train: the target's train images, where a readout needs them. An image
-    whose output is NaN or infinite counts as wrong, and the log names the layer. Raises ValueError if the dense
-    backbone has such images, or gets none right: there is nothing to retain. Leaves the backbone as it came.
+    An image whose output is NaN or infinite counts as wrong, and the log names the layer. Raises ValueError if the
+    dense backbone has such images, or gets none right: there is nothing to retain. Leaves the backbone as it came.
     """
-    return _evaluate(backbone, head, test, masks, _masked, readouts, train)
+    return _evaluate(backbone, target, masks, _masked)
 
 
-def evaluate_recovered(
-    backbone: Backbone,
-    head: Head,
-    test: Split,
-    weights: Iterable[str | Path],
-    readouts: Mapping[str, Mapping[str, Any]],
-    train: Split | None = None,
-) -> Rows:
+def evaluate_recovered(backbone: Backbone, target: Target, weights: Iterable[str | Path]) -> Rows:
     """As `evaluate_masks`, of pruned backbones that were recovered: files with all their weights."""
-    return _evaluate(backbone, head, test, weights, _recovered, readouts, train)
+    return _evaluate(backbone, target, weights, _recovered)
 
 
 @contextmanager
@@ -125,27 +127,23 @@ def _recovered(backbone: Backbone, path: str | Path, image: Tensor) -> Iterator[
 
 def _evaluate(
     backbone: Backbone,
-    head: Head,
-    test: Split,
+    target: Target,
     paths: Iterable[str | Path],
     changed: Callable[[Backbone, str | Path, Tensor], AbstractContextManager[None]],
-    readouts: Mapping[str, Mapping[str, Any]],
-    train: Split | None,
 ) -> Rows:
     """changed: the backbone as a file of `paths` has it, for the duration of a block; given one image to try it on."""
-    test = _at_hand(test, backbone)
-    train = train and _at_hand(train, backbone)
-    dense = {answers["readout"]: answers for answers in _measure(backbone, head, test, train, readouts, None)}
+    target = target.at_hand(backbone)
+    dense = {answers["readout"]: answers for answers in _measure(backbone, target, None)}
     for name, answers in dense.items():
         if answers["correct"] == 0:
             raise ValueError(f"{name}: the dense backbone gets no test image right: retention has no meaning")
-    predictions = [{"sparsity": None, "readout": "label", "predicted": test.labels.tolist()}]
+    predictions = [{"sparsity": None, "readout": "label", "predicted": target.test.labels.tolist()}]
     predictions += [_prediction(None, answers) for answers in dense.values()]
     rows = []
     for path in paths:
         metadata = read_metadata(path)
-        with changed(backbone, path, test.images[:1]):
-            measured = list(_measure(backbone, head, test, train, readouts, path))
+        with changed(backbone, path, target.test.images[:1]):
+            measured = list(_measure(backbone, target, path))
         for answers in measured:
             predictions.append(_prediction(metadata["sparsity"], answers))
             before = dense[answers["readout"]]
@@ -158,26 +156,19 @@ def _evaluate(
     return rows, predictions
 
 
-def _measure(
-    backbone: Backbone,
-    head: Head,
-    test: Split,
-    train: Split | None,
-    readouts: Mapping[str, Mapping[str, Any]],
-    path: str | Path | None,
-) -> Iterator[dict[str, Any]]:
+def _measure(backbone: Backbone, target: Target, path: str | Path | None) -> Iterator[dict[str, Any]]:
     """What each readout makes of one pass over the images of each split; path: the file that the backbone is of."""
     start = time.perf_counter()
-    tested = _features(backbone, test)
+    tested = _features(backbone, target.test)
     seconds = time.perf_counter() - start
-    trained = train and _features(backbone, train)
-    for split, features in ((test, tested), (train, trained)):
+    trained = target.train and _features(backbone, target.train)
+    for split, features in ((target.test, tested), (target.train, trained)):
         if split and (complaint := not_finite(backbone, split.images, features.values)):
             if path is None:
                 raise ValueError(f"the dense backbone: {complaint}")
             print(f"{path}: {complaint}; what they leave unanswered counts as wrong", flush=True)
-    for name, settings in readouts.items():
-        reading = READOUTS[name](head, tested, trained, **settings)
+    for name, settings in target.readouts.items():
+        reading = READOUTS[name](target.head, tested, trained, **settings)
         answered = reading.outputs.isfinite().all(1)
         predicted = reading.outputs.argmax(1).where(answered, NO_ANSWER)
         correct = int((predicted == tested.labels).sum())
@@ -199,7 +190,6 @@ def _features(backbone: Backbone, split: Split) -> Features:
 
 
 def _at_hand(split: Split, backbone: Backbone) -> Split:
-    """The split with its images where the backbone computes, if they fit there."""
     fits = split.images.nbytes <= spare_memory(backbone.device)
     return replace(split, images=split.images.to(backbone.device)) if fits else split
 
