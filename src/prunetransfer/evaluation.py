@@ -19,6 +19,7 @@ from prunetransfer.finite import not_finite
 from prunetransfer.heads import Head
 from prunetransfer.heads.fitting import fit_head
 from prunetransfer.heads.knn import nearest_neighbours
+from prunetransfer.masks import ASKED, DESCRIBED_BY
 from prunetransfer.trial import check_pruned
 
 NO_ANSWER = -1  # the class of an image whose output is NaN or infinite
@@ -96,8 +97,9 @@ def evaluate_grid(
     for name, found in dense.items():
         if found["correct"] == 0:
             raise ValueError(f"{name}: the dense backbone gets no test image right: retention has no meaning")
-    predictions = [{"sparsity": None, "readout": "label", "predicted": test.labels.tolist()}]
-    predictions += [_prediction(None, found) for found in dense.values()]
+    no_mask = dict.fromkeys(ASKED)
+    predictions = [no_mask | {"readout": "label", "predicted": test.labels.tolist()}]
+    predictions += [_prediction(no_mask, found) for found in dense.values()]
     state = {name: tensor.clone() for name, tensor in backbone.network.state_dict().items()}
     rows = []
     for path in pruned:
@@ -110,11 +112,11 @@ def evaluate_grid(
             check_pruned(backbone, mask, test.images[:1])
         metadata = read_metadata(path)
         for found in _measure(backbone, head, test, train, readouts, path):
-            predictions.append(_prediction(metadata["sparsity"], found))
+            predictions.append(_prediction(metadata, found))
             before = dense[found["readout"]]
             rows.append(
                 {key: value for key, value in found.items() if key != "predicted"}
-                | {key: metadata[key] for key in ("sparsity", "achieved_sparsity")}
+                | {key: metadata[key] for key in DESCRIBED_BY}
                 | {"dense_top1": before["top1"], "dense_loss": before["loss"]}
                 | {"retention": found["top1"] / before["top1"]}
             )
@@ -168,5 +170,5 @@ def _at_hand(split: Split, backbone: Backbone) -> Split:
     return replace(split, images=split.images.to(backbone.device)) if fits else split
 
 
-def _prediction(sparsity: float | None, found: Mapping[str, Any]) -> dict[str, Any]:
-    return {"sparsity": sparsity, "readout": found["readout"], "predicted": found["predicted"]}
+def _prediction(mask: Mapping[str, Any], found: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: mask[key] for key in ASKED} | {key: found[key] for key in ("readout", "predicted")}

@@ -9,10 +9,10 @@ import pytest
 
 from prunetransfer.artifacts import ArtifactError
 from prunetransfer.schemas.accuracy import ACCURACY, PREDICTIONS
-from prunetransfer.schemas.columns import CLASSES
+from prunetransfer.schemas.columns import CLASSES, keys
 from prunetransfer.schemas.masks import DAMPING, LAYER_SPARSITY
 from prunetransfer.schemas.registry import TABLES
-from prunetransfer.tables import keys, read_table, table_metadata, write_table
+from prunetransfer.tables import read_table, table_metadata, write_table
 
 DOCS = Path(__file__).parents[2] / "docs/results.md"
 
@@ -24,6 +24,7 @@ def layers(**changed) -> pd.DataFrame:
         "score": ["block", "block", "magnitude"],
         "prune_source": ["digits", "digits", None],
         "seed": [0, 0, 0],
+        "pattern": ["unstructured"] * 3,
         "sparsity": [0.5, 0.1, 0.1],
         "layer": ["fc.weight", "conv1.weight", "conv1.weight"],
         "depth": [3, 0, 0],
@@ -54,7 +55,8 @@ def test_every_column_is_of_a_type_that_other_readers_know(schema):
 def test_other_readers_find_the_same_values_and_nulls(tmp_path, reader):
     library = pytest.importorskip(reader)
     path = tmp_path / "t.parquet"
-    classes = pd.DataFrame({"target": "a", "sparsity": [None, 0.5], "readout": "knn", "predicted": [[0, 2], [1, 2]]})
+    classes = pd.DataFrame({"target": "a", "readout": "knn", "predicted": [[0, 2], [1, 2]]})
+    classes = classes.assign(pattern=[None, "unstructured"], sparsity=[None, 0.5])
     for frame, schema in ((layers(), LAYER_SPARSITY), (classes, PREDICTIONS)):
         write_table(path, frame, schema, {})
         found = library.sql(f"FROM '{path}'").arrow() if reader == "duckdb" else library.read_parquet(path)

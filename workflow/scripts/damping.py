@@ -5,21 +5,17 @@ import pandas as pd
 from prunetransfer.artifacts import provenance, read_metadata
 from prunetransfer.schemas.masks import DAMPING
 from prunetransfer.stage import stage
+from prunetransfer.stages.jobs import Job
 from prunetransfer.tables import write_table
 
 with stage(snakemake):
     rows = []
     for path in snakemake.input:
         record = read_metadata(path)
-        job = record["settings"]
-        score, _, prune_source = job["criterion"].partition("@")
         rows += [
             {
                 "study": snakemake.params.study,
-                "backbone": job["backbone"],
-                "score": score,
-                "prune_source": prune_source,
-                "seed": int(job["seed"]),
+                **Job.parse(record["wildcards"]).key_columns,
                 "damping": float(damping),
                 "sparsity": None if sparsity is None else float(sparsity),
                 "loss": loss,

@@ -8,14 +8,14 @@ from prunetransfer.datasets.splits import read_split
 from prunetransfer.devices import prepare_process
 from prunetransfer.evaluation import evaluate_grid
 from prunetransfer.heads import read_head
-from prunetransfer.jobs import condition
 from prunetransfer.schemas.accuracy import EVALUATION, PREDICTIONS
 from prunetransfer.stage import stage
+from prunetransfer.stages.jobs import Job
 from prunetransfer.tables import write_table
 
 with stage(snakemake):
-    job, files = dict(snakemake.wildcards), snakemake.input
-    device = prepare_process(snakemake.threads, int(job["seed"]))
+    job, files = Job.parse(snakemake.wildcards), snakemake.input
+    device = prepare_process(snakemake.threads, job.seed)
     backbone = load_backbone(snakemake.params.backbone, files.weights, device)
     rows, predictions = [], []
     for i, target in enumerate(snakemake.params.targets):
@@ -24,11 +24,12 @@ with stage(snakemake):
             read_head(files.heads[i], device),
             read_split(files.test[i]),
             files.pruned,
-            recovered=job["recovery"] != "none",
+            recovered=job.recovery != "none",
             readouts=snakemake.params.readouts,
             train=read_split(files.train[i]) if files.train else None,
         )
-        rows += [row | condition(job, target) for row in measured]
+        rows += [row | job.key_columns | {"target": target} for row in measured]
         predictions += [row | {"target": target} for row in answered]
-    write_table(snakemake.output.rows, pd.DataFrame(rows), EVALUATION, provenance(job))
-    write_table(snakemake.output.predictions, pd.DataFrame(predictions), PREDICTIONS, provenance(job))
+    made_with = provenance(snakemake.params.readouts)
+    write_table(snakemake.output.rows, pd.DataFrame(rows), EVALUATION, made_with)
+    write_table(snakemake.output.predictions, pd.DataFrame(predictions), PREDICTIONS, made_with)

@@ -3,8 +3,8 @@
 import pandas as pd
 
 from prunetransfer.analysis.shared import with_seeds
-from prunetransfer.artifacts import provenance, read_metadata
-from prunetransfer.masks import layer_counts, read_mask
+from prunetransfer.artifacts import provenance
+from prunetransfer.masks import layer_counts, mask_columns, read_mask
 from prunetransfer.schemas.masks import LAYER_SPARSITY
 from prunetransfer.stage import stage
 from prunetransfer.tables import write_table
@@ -12,19 +12,7 @@ from prunetransfer.tables import write_table
 with stage(snakemake):
     rows = []
     for path in snakemake.input:
-        job = read_metadata(path)["settings"]
-        score, _, prune_source = job["criterion"].partition("@")
-        rows += [
-            {
-                "study": snakemake.params.study,
-                "backbone": job["backbone"],
-                "score": score,
-                "prune_source": prune_source or None,
-                "seed": int(job["seed"]),
-                "sparsity": float(job["sparsity"]),
-                **counts,
-            }
-            for counts in layer_counts(read_mask(path))
-        ]
+        about = {"study": snakemake.params.study, **mask_columns(path)}
+        rows += [about | counts for counts in layer_counts(read_mask(path))]
     frame = with_seeds(pd.DataFrame(rows), snakemake.params.seeds)
     write_table(snakemake.output[0], frame, LAYER_SPARSITY, provenance({"masks": len(snakemake.input)}))

@@ -13,7 +13,8 @@ from prunetransfer.analysis.dense import left_out
 from prunetransfer.analysis.findings import Findings
 from prunetransfer.analysis.pretraining_answer import QUESTION as WHICH_PRETRAINING
 from prunetransfer.analysis.pretraining_answer import pretraining_sentences
-from prunetransfer.analysis.retention import ROLES, mean_retention, shown, with_sources
+from prunetransfer.analysis.retention import mean_retention, shown, with_sources
+from prunetransfer.analysis.roles import ROLES
 from prunetransfer.analysis.verdicts import sustained_sparsities
 
 WIDTH = 110  # characters a line
@@ -56,7 +57,7 @@ def _heading(frame: pd.DataFrame) -> str:
     scope = f"{_count(frame['target'].nunique(), 'target')}, {_count(frame['seed'].nunique(), 'seed')}"
     lines = [
         f"Study {frame['study'].iloc[0]}: retention, top-1 accuracy over that of the dense backbone ({scope}).",
-        "source: targets that the mask or the fine-tuning saw; transfer: targets that neither saw.",
+        "source: targets whose images the mask or the fine-tuning saw; transfer: targets of which neither saw any.",
     ]
     data_free = sorted(frame["score"][frame["prune_source"].isna()].unique())
     if data_free and frame["source"].notna().any():
@@ -126,7 +127,7 @@ def _changed(verdicts: pd.DataFrame) -> str:
     for name, row in _named(rows):
         change = f"{100 * row.change:+.1f} [{100 * row.low:+.1f}, {100 * row.high:+.1f}]"
         found = f"{change} over {_count(row.cases, 'pair')}, {row.fell:.0f} fell"
-        found += "" if row.recovery == "finetune" else f" ({row.recovery})"
+        found += "" if row.recovery == row.method else f" ({row.recovery})"
         lines.append(f"  {name}  {row.role:<9} {row.verdict:<9} {found}")
     title = "P2: does fine-tuning on the source improve transfer accuracy? (change of top-1 in points [interval])"
     return "\n".join([title, *lines]) if lines else ""

@@ -1,0 +1,1 @@
+"""Which weights go: scores, masks and their patterns."""
