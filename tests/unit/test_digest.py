@@ -182,6 +182,29 @@ def test_a_new_score_leaves_the_others(package, script):
     assert [code_digest(script, entry=name) for name in ("magnitude", "block")] == before
 
 
+MASK_SCRIPT = """
+from prunetransfer.pruning.patterns import make_mask
+"""
+FURTHER = """
+
+@pattern(names="2of4", read=lambda name: 0.5, write=lambda sparsity: "2of4")
+def two_of_four(scores, sparsity):
+    return {}
+"""
+
+
+def test_a_new_pattern_leaves_the_masks_of_the_others(package, script):
+    script.write_text(MASK_SCRIPT)
+    before, of_all = code_digest(script, entry="unstructured"), code_digest(script)
+    edit(package / "pruning/patterns.py", lambda text: text + FURTHER)
+    assert code_digest(script, entry="unstructured") == before and code_digest(script) != of_all
+    assert code_digest(script, entry="two_of_four") != before
+    edit(
+        package / "pruning/patterns.py", replaced("global_mask(scores, sparsity)", "global_mask(scores, 1 - sparsity)")
+    )
+    assert code_digest(script, entry="unstructured") != before
+
+
 def test_what_all_scores_share_counts_for_each(package, script):
     before = {name: code_digest(script, entry=name) for name in ("magnitude", "block")}
     edit(package / "scores.py", lambda text: text + "\n\ndef helper():\n    return 1\n")

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from ast import literal_eval
 from itertools import combinations, product
 
 import matplotlib
@@ -243,6 +244,13 @@ def test_heat_map_gives_a_data_free_score_one_value_for_all_sources():
     assert len(axes.patches) == 0
 
 
+def test_heat_map_frames_what_a_mask_saw_under_another_name():
+    frame = accuracy().replace({"target": {"digits": "a-view"}})  # whose role stays that of digits
+    axes = panel(heatmap.draw(frame, 0.3), "resnet: block")
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["a-view", "glyphs", "textures"]
+    assert [frame.get_xy() for frame in axes.patches if isinstance(frame, Rectangle)] == [(0, 0), (1, 1)]
+
+
 def test_heat_map_averages_seeds_and_leaves_missing_pairs_empty():
     frame = accuracy()
     frame = frame[~((frame["prune_source"] == "glyphs") & (frame["target"] == "textures"))]
@@ -363,6 +371,15 @@ def test_looks_are_fixed_for_known_scores_and_distinct_for_all():
     assert sizes == sorted(sizes, reverse=True)
     crowd = style.score_looks([f"s{i}" for i in range(20)])
     assert len({(look["color"], look["marker"]) for look in crowd.values()}) == 20
+
+
+def test_the_tables_that_a_figure_draws_are_known_without_matplotlib():
+    code = "import sys; from prunetransfer.figures import tables_read; print(tables_read()); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    found, modules = done.stdout.splitlines()
+    drawn = {"heatmap": heatmap, "layers": layers, "pretrainings": pretrainings, "safe": safe, "targets": targets}
+    assert {name: list(figure.READS) for name, figure in drawn.items()}.items() <= literal_eval(found).items()
+    assert "style" not in literal_eval(found) and "matplotlib" not in modules.split()
 
 
 def test_tables_analysis_and_figures_import_no_torch_and_no_pyplot():

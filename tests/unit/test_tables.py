@@ -152,7 +152,7 @@ def test_a_file_that_is_missing_or_damaged_is_named(tmp_path):
 def test_a_file_of_another_schema_is_refused(tmp_path):
     path = tmp_path / "t.parquet"
     write_table(path, layers(), LAYER_SPARSITY, {})
-    with pytest.raises(ArtifactError, match=r"t\.parquet: wrong columns: missing architecture.*unknown layer"):
+    with pytest.raises(ArtifactError, match=r"t\.parquet: wrong columns: missing recovery, .*unknown layer"):
         read_table(path, ACCURACY)
     depth = LAYER_SPARSITY.get_field_index("depth")
     write_table(path, layers(), LAYER_SPARSITY.set(depth, LAYER_SPARSITY.field(depth).with_type(pa.float64())), {})
@@ -162,7 +162,7 @@ def test_a_file_of_another_schema_is_refused(tmp_path):
 
 def test_one_row_of_accuracy_is_named_by_what_was_measured():
     assert keys(ACCURACY) == [
-        *("study", "backbone", "score", "prune_source", "sparsity"),
+        *("study", "backbone", "score", "prune_source", "pattern", "sparsity"),
         *("recovery", "tuned_on", "target", "readout", "seed"),
     ]
 

@@ -66,7 +66,7 @@ def compare_scores(outcomes: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """Every two scores, without recovery: mean accuracy of the first minus that of the second (schema COMPARISONS).
 
     The mean runs over the (source, target) pairs and seeds that both have, image by image. Holm's correction runs over
-    all comparisons of a backbone and readout.
+    all comparisons of a backbone, pattern and readout.
     """
     by, same = ["study", "backbone", "readout", "role", "pattern", "sparsity"], ["source", "target", "seed"]
     rows = []
@@ -82,7 +82,7 @@ def compare_scores(outcomes: pd.DataFrame, confidence: float) -> pd.DataFrame:
                 values = {"difference": found.value, "low": found.low, "high": found.high, "p_value": found.p_value}
                 rows.append(_named(by, names) | about | values)
     found = pd.DataFrame(rows, columns=[name for name in COMPARISONS.names if name not in ("p_holm", "verdict")])
-    found["p_holm"] = found.groupby(["backbone", "readout"])["p_value"].transform(holm).astype(float)
+    found["p_holm"] = found.groupby(["backbone", "pattern", "readout"])["p_value"].transform(holm).astype(float)
     return found.assign(verdict=verdicts_of(found["difference"], found["p_holm"], confidence))[COMPARISONS.names]
 
 

@@ -23,7 +23,7 @@ COLOURS = "cividis"  # from retention 0 to 1; made for the colour-blind
 
 @style.styled
 def draw(accuracy: pd.DataFrame, sparsity: float | None = None) -> Figure:
-    """A panel a backbone and score, without recovery; rows are sources, columns targets, framed where the mask saw them.
+    """A panel a backbone and score, without recovery; rows are sources, columns targets; a frame: `source`.
 
     accuracy: a table of schema ACCURACY; seeds are averaged. sparsity: None takes the middle one. A data-free score
     has one value for all sources: its cells are as high as the panel. Raises ValueError if the table has no rows at

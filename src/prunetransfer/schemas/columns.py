@@ -48,7 +48,9 @@ OWN_SOURCES = value(
     "sources of the study that show images of the target's dataset, joined by `+`; null if none does",
     nullable=True,
 )
-ROLE = value("role", pa.string(), "`source` if prune_source or tuned_on is one of the own_sources, else `transfer`")
+ROLE = value(
+    "role", pa.string(), "`source` if the mask or the recovery saw images of the target's dataset, else `transfer`"
+)
 OF_ROLE = key("role", pa.string(), "which targets the row is about: `source` or `transfer`")
 READOUT = key(
     "readout",

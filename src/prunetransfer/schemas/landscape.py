@@ -7,7 +7,7 @@ import pyarrow as pa
 from prunetransfer.schemas.columns import BACKBONE, OF_MASK, SEED, STUDY, key, value, without
 
 TASK = key("task", pa.string(), "dataset whose loss it is, through its dense head")
-ROLE = value("role", pa.string(), "`source` if prune_source shows images of the task's dataset, else `transfer`")
+ROLE = value("role", pa.string(), "`source` if the mask saw images of the task's dataset, else `transfer`")
 OF_TASK = [STUDY, BACKBONE, TASK, SEED]
 OF_PERTURBATION = [*OF_MASK, TASK, ROLE, SEED]
 IMAGES = value("images", pa.int64(), "train images in the sample, m", "images")
