@@ -8,7 +8,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from prunetransfer.analysis.outcomes import DESCRIBED_BY, by_readout, cells
+from prunetransfer.analysis.outcomes import KEY_COLUMNS, by_readout, cells
 from prunetransfer.analysis.paired import holm, mcnemar, mean_difference, mean_ratio
 from prunetransfer.analysis.verdicts import before_and_after
 from prunetransfer.schemas.verdicts import CHANGES, COMPARISONS, INTERVALS, RETENTION
@@ -16,7 +16,7 @@ from prunetransfer.schemas.verdicts import CHANGES, COMPARISONS, INTERVALS, RETE
 
 def retention_intervals(outcomes: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """Retention of each condition, over its seeds, with a paired interval (schema INTERVALS)."""
-    by = [name for name in DESCRIBED_BY if name != "seed"]
+    by = [name for name in KEY_COLUMNS if name != "seed"]
     rows = []
     for names, group in outcomes.groupby(by, dropna=False):
         found = mean_ratio(cells(group), confidence)

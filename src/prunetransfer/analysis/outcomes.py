@@ -1,6 +1,6 @@
 """Outcomes: which test images are classified right, dense and pruned, for every measurement of a study.
 
-A frame with one row a measurement: the columns of OF_MEASUREMENT, and two bool arrays [n] over the same images in the
+A frame with one row a measurement: KEY_COLUMNS, and two bool arrays [n] over the same images in the
 same order, `dense` and `correct` (pruned). Rows of one target share the images.
 """
 
@@ -20,12 +20,11 @@ from prunetransfer.analysis.roles import with_roles
 from prunetransfer.analysis.shared import with_seeds
 from prunetransfer.artifacts import ArtifactError
 from prunetransfer.schemas.accuracy import PREDICTIONS
-from prunetransfer.schemas.columns import OF_MEASUREMENT, keys
+from prunetransfer.schemas.columns import OF_MEASUREMENT
 from prunetransfer.stages.jobs import Job
 from prunetransfer.tables import read_table, table_metadata
 
-KEY_COLUMNS = keys(OF_MEASUREMENT)
-DESCRIBED_BY = [field.name for field in OF_MEASUREMENT]  # the key columns, and what follows from them
+KEY_COLUMNS = [field.name for field in OF_MEASUREMENT]  # and what follows from them: method, own_sources, role
 
 
 def read_outcomes(
@@ -55,7 +54,7 @@ def read_outcomes(
                 )
             named = {"study": study, **job.key_columns, "method": methods[job.recovery], "target": target}
             rows += [named | found for found in _outcomes(answers[answers["readout"] != "label"], labels)]
-    outcomes = with_roles(pd.DataFrame(rows, columns=[*DESCRIBED_BY, "dense", "correct"]), own_sources)
+    outcomes = with_roles(pd.DataFrame(rows, columns=[*KEY_COLUMNS, "dense", "correct"]), own_sources)
     return with_seeds(outcomes[above_chance(outcomes, dense)], seeds)
 
 

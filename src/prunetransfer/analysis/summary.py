@@ -57,7 +57,7 @@ def _heading(frame: pd.DataFrame) -> str:
     scope = f"{_count(frame['target'].nunique(), 'target')}, {_count(frame['seed'].nunique(), 'seed')}"
     lines = [
         f"Study {frame['study'].iloc[0]}: retention, top-1 accuracy over that of the dense backbone ({scope}).",
-        "source: targets whose images the mask or the fine-tuning saw; transfer: targets of which neither saw any.",
+        "source: targets that the mask or the fine-tuning saw; transfer: targets that neither saw.",
     ]
     data_free = sorted(frame["score"][frame["prune_source"].isna()].unique())
     if data_free and frame["source"].notna().any():
