@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
 from prunetransfer.runtime.caches import settle_caches  # noqa: E402
-from prunetransfer.stages.jobs import split_name  # noqa: E402
+from prunetransfer.stages import jobs  # noqa: E402
 from prunetransfer.stages.planning import Job, page, plan  # noqa: E402
 
 PROFILE = ROOT / "profiles/default/config.yaml"
@@ -55,7 +55,7 @@ def planned(workflow: Any) -> Iterator[Job]:
     """The study's jobs in the order of its stages."""
     order = {rule.name: place for place, rule in enumerate(workflow.rules)}
     for job in sorted((job for job in workflow.dag.jobs if job.output), key=lambda job: order[job.rule.name]):
-        wildcards, params = job.wildcards_dict, job.params
+        names, params = jobs.Job.parse(job.wildcards_dict), job.params
         inputs = {
             name: [files] if isinstance(files, str) else list(files) for name, files in job.input.items() if files
         }
@@ -63,8 +63,8 @@ def planned(workflow: Any) -> Iterator[Job]:
         folder = outputs[0].parent.name
         yield Job(
             stage=folder if folder in ("tables", "figures") else job.rule.name,
-            method=split_name(wildcards.get("recovery") or wildcards.get("criterion") or "")[0],
-            backbone=wildcards.get("backbone", ""),
+            method=names.recovery or names.score or "",
+            backbone=names.backbone or "",
             pending=workflow.dag.needrun(job),
             threads=job.threads,
             gpus=job.resources.get("gpu", 0),

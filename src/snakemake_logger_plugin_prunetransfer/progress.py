@@ -8,7 +8,7 @@ from math import sqrt
 from statistics import fmean, stdev
 
 # How a wildcard is said; seed 0 and no recovery are not worth a word.
-SAID = {"sparsity": "at {}", "targets": "→ {}", "seed": "seed {}"}
+SAID = {"mask": "at {}", "targets": "→ {}", "seed": "seed {}"}
 UNSAID = {("seed", "0"), ("recovery", "none")}
 LONG = 60.0  # seconds after which a job that has not finished gets a line
 NAMED = 3  # such jobs that one line names

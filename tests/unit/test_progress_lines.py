@@ -72,7 +72,7 @@ def test_many_long_jobs_are_counted():
 def test_no_time_is_told_while_most_of_what_is_left_is_unknown():
     progress = Progress()
     progress.plan({"build_mask": 2, "evaluate": 5})
-    progress.describe(0, "build_mask", {"sparsity": "0.5", "seed": "3"}, "")
+    progress.describe(0, "build_mask", {"mask": "0.5", "seed": "3"}, "")
     progress.start([0], 0)
     assert progress.finish(0, 1) == "[1/7] 0:00:01     1.0 s  build mask at 0.5 seed 3"
 

@@ -1,19 +1,23 @@
+def images_settings(wildcards):
+    return {key: value for key, value in config["datasets"][wildcards.dataset].items() if key != "head"}
+
+
 rule prepare_images:
     input:
         lambda wildcards: list(download_records(wildcards.dataset)),
     output:
-        train=intermediate("images", RESULTS / "images/{dataset}-{size}-{interpolation}-{crop}/train.safetensors"),
-        test=intermediate("images", RESULTS / "images/{dataset}-{size}-{interpolation}-{crop}/test.safetensors"),
+        train=intermediate("images", paths.IMAGES.replace("{split}", "train")),
+        test=intermediate("images", paths.IMAGES.replace("{split}", "test")),
     params:
         dataset=images_settings,
         data_root=config["data_root"],
         code=lambda wildcards: code("prepare_images", f"datasets.kinds.{config['datasets'][wildcards.dataset]['kind']}"),
     log:
-        LOGS / "images/{dataset}-{size}-{interpolation}-{crop}.log",
+        log_of(paths.PREPARED),
     benchmark:
-        COSTS / "images/{dataset}-{size}-{interpolation}-{crop}.tsv"
+        costs_of(paths.PREPARED)
     threads: config["threads"]
     resources:
-        **job(mem_mb=4000, minutes=60),
+        **resources(mem_mb=4000, minutes=60),
     script:
         "../scripts/prepare_images.py"

@@ -22,5 +22,4 @@ with stage(snakemake):
         curvature, record = kind.compute(backbone, head, train, seed, **settings)
     weights = {name: weight.detach() for name, weight in backbone.prunable().items()}
     scores = {name: values.cpu().numpy() for name, values in score.function(weights, curvature).items()}
-    made_with = snakemake.params.score | dict(snakemake.wildcards)
-    write_tensors(snakemake.output[0], scores, {**record, **provenance(made_with)})
+    write_tensors(snakemake.output[0], scores, {**record, **provenance(snakemake.params.score)})

@@ -8,14 +8,16 @@ from prunetransfer.heads import read_head
 from prunetransfer.models.backbones import load_backbone, load_state
 from prunetransfer.models.trial import check_pruned
 from prunetransfer.pruning.apply import load_mask
+from prunetransfer.pruning.masks import DESCRIBED_BY
 from prunetransfer.recovery import RESUMABLE, UNLABELLED
 from prunetransfer.runtime.devices import device_name, prepare_process
+from prunetransfer.stages.jobs import Job
 from prunetransfer.stages.stage import stage
 from prunetransfer.storage.artifacts import provenance, read_metadata, write_tensors
 from prunetransfer.training.saved_state import SavedState
 
 with stage(snakemake):
-    settings, seed = dict(snakemake.params.recovery), int(snakemake.wildcards.seed)
+    settings, seed = dict(snakemake.params.recovery), Job.parse(snakemake.wildcards).seed
     name = settings.pop("recovery")
     device = prepare_process(snakemake.threads, seed)
     dense, backbone = (load_backbone(snakemake.params.backbone, snakemake.input.weights, device) for _ in range(2))
@@ -35,7 +37,7 @@ with stage(snakemake):
     curve = recovery.recover(backbone, dense, mask, head, train, seed, **resumable, **settings)
     check_pruned(backbone, mask, train.images[:1])
     tensors = {key: tensor.cpu().numpy() for key, tensor in backbone.network.state_dict().items()}
-    grid = {key: read_metadata(snakemake.input.mask)[key] for key in ("sparsity", "achieved_sparsity")}
-    record = {"job": dict(snakemake.wildcards), "curve": curve}
-    write_tensors(snakemake.output[0], tensors, {**grid, **record, **provenance(snakemake.params.recovery)})
+    described = {key: read_metadata(snakemake.input.mask)[key] for key in DESCRIBED_BY}
+    made_with = provenance(snakemake.params.recovery)
+    write_tensors(snakemake.output[0], tensors, {**described, "curve": curve, **made_with})
     saved.remove()

@@ -16,5 +16,5 @@ with stage(snakemake):
     head, train = read_head(snakemake.input.head, device), read_split(snakemake.input.train)
     sample, drawn = draw_images(train, settings.pop("samples"), "balanced", seed)
     arrays, record = compute(Task(backbone, head, sample), seed, **settings)
-    made_with = snakemake.params.landscape | dict(snakemake.wildcards)
-    write_tensors(snakemake.output[0], arrays, {**drawn, **record, **provenance(made_with)})
+    made_with = provenance(snakemake.params.landscape)
+    write_tensors(snakemake.output[0], arrays, {**drawn, **record, **made_with})

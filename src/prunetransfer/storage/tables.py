@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from prunetransfer.storage.artifacts import DAMAGED, PROVENANCE, ArtifactError, check, sealable, unsealed, write_sealed
-from prunetransfer.storage.schemas.columns import CLASSES
+from prunetransfer.storage.schemas.columns import CLASSES, keys
 
 ACCEPTED = {
     pa.string(): (pa.types.is_string, pa.types.is_large_string),
@@ -24,11 +24,6 @@ ACCEPTED = {
     pa.bool_(): (pa.types.is_boolean,),
     CLASSES: (lambda found: pa.types.is_list(found) and pa.types.is_integer(found.value_type),),
 }
-
-
-def keys(schema: pa.Schema) -> list[str]:
-    """The columns that together name one row of a table."""
-    return [field.name for field in schema if field.metadata[b"key"] == b"yes"]
 
 
 def write_table(path: str | os.PathLike, frame: pd.DataFrame, schema: pa.Schema, metadata: Mapping[str, Any]) -> None:
