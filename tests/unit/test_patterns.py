@@ -29,7 +29,7 @@ def two_of_four(monkeypatch):
 @pytest.mark.parametrize("sparsity", [0.0, 0.5, 0.95, 1e-5, 0.30000000000000004])
 def test_a_name_says_pattern_and_sparsity(sparsity):
     name = mask_name("unstructured", sparsity)
-    assert read_name(name) == ("unstructured", sparsity)
+    assert read_name(name) == {"pattern": "unstructured", "sparsity": sparsity}
     assert re.fullmatch(any_name(), name) and re.fullmatch(r"0\.\d+", name)
 
 
@@ -50,8 +50,8 @@ def test_unstructured_masks_are_those_of_the_lowest_scores():
 
 
 def test_a_further_pattern_is_one_function(two_of_four):
-    assert read_name("2of4") == ("two_of_four", 0.5) and mask_name("two_of_four", 0.5) == "2of4"
-    assert read_name("0.5") == ("unstructured", 0.5)
+    assert read_name("2of4") == {"pattern": "two_of_four", "sparsity": 0.5} and mask_name("two_of_four", 0.5) == "2of4"
+    assert read_name("0.5")["pattern"] == "unstructured"
     assert all(re.fullmatch(any_name(), name) for name in ("2of4", "0.5"))
     assert make_mask(SCORES, "two_of_four", 0.5)["a"].tolist() == [
         [True, False, False, True],

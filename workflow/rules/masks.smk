@@ -1,15 +1,11 @@
-def pattern_of(wildcards):
-    return dict(zip(("pattern", "sparsity"), read_name(wildcards.mask)))
-
-
 rule build_mask:
     input:
         RESULTS / paths.SCORE,
     output:
         RESULTS / paths.MASK,
     params:
-        mask=pattern_of,
-        code=lambda wildcards: code("build_mask", entry=pattern_of(wildcards)["pattern"]),
+        mask=lambda wildcards: read_name(wildcards.mask),
+        code=lambda wildcards: code("build_mask", entry=read_name(wildcards.mask)["pattern"]),
     log:
         log_of(paths.MASK),
     benchmark:

@@ -33,10 +33,10 @@ with stage(snakemake):
         parts, cost = Job.parse(job.wildcards), job.cost
         facts = made(Path(stages[job.stage]["file"].format(**job.wildcards)))
         peaks = [peak for peak in (cost.peak_mb, facts.get("peak_mb")) if peak is not None]
-        pattern, sparsity = read_name(parts.mask) if parts.mask else (None, None)
         rows.append(
             {key: value for key, value in asdict(parts).items() if key != "mask"}
-            | {"pattern": pattern, "sparsity": sparsity, "method": snakemake.params.methods.get(parts.recovery)}
+            | (read_name(parts.mask) if parts.mask else {})
+            | {"method": snakemake.params.methods.get(parts.recovery)}
             | {"stage": job.stage, "job": job.job, "seconds": cost.seconds, "cpu_seconds": cost.cpu_seconds}
             | {"peak_mb": max(peaks, default=None)}
             | {key: facts.get(key) for key in ("gpu_peak_mb", "device", "revision", "code")}

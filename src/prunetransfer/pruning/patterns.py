@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 
@@ -55,11 +56,11 @@ def unstructured(scores: Scores, sparsity: float) -> Mask:
     return global_mask(scores, sparsity)
 
 
-def read_name(mask: str) -> tuple[str, float]:
-    """The pattern and the sparsity of a mask, by its name. Raises ValueError for a name that no pattern gives."""
+def read_name(mask: str) -> dict[str, Any]:
+    """The key columns `pattern` and `sparsity` of a mask's name. Raises ValueError for a name that no pattern gives."""
     for name, known in PATTERNS.items():
         if re.fullmatch(known.names, mask):
-            return name, known.read(mask)
+            return {"pattern": name, "sparsity": known.read(mask)}
     raise ValueError(f"{mask!r} names no mask; the patterns are {', '.join(PATTERNS)}")
 
 
