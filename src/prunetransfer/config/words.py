@@ -47,7 +47,7 @@ def _one_type(kind: str, node: Mapping[str, Any]) -> str:
         least, most = node.get("minItems"), node.get("maxItems")
         size = f" of {least}" if least == most and least else " of at least one" if least else ""
         return f"a list{size}, each {allowed(node['items'])}" + (", none twice" if "uniqueItems" in node else "")
-    return f"{TYPES[kind]} {_limits(node)}".rstrip()
+    return TYPES[kind] if kind == "null" else f"{TYPES[kind]} {_limits(node)}".rstrip()
 
 
 def _limits(node: Mapping[str, Any]) -> str:
