@@ -17,7 +17,7 @@ from prunetransfer.report.findings import Findings
 from prunetransfer.report.pages import markdown
 from prunetransfer.report.summary import summarise
 from prunetransfer.report.verdicts import page
-from prunetransfer.storage.artifacts import ArtifactError, provenance
+from prunetransfer.storage.artifacts import ArtifactError
 from prunetransfer.storage.schemas.accuracy import PREDICTIONS
 from prunetransfer.storage.schemas.registry import TABLES
 from prunetransfer.storage.tables import read_table, table_metadata, write_table
@@ -45,7 +45,7 @@ def files(tmp_path):
             rows.append({"sparsity": sparsity, "readout": "zero_shot", "predicted": predicted})
         job = {"backbone": "net", "criterion": criterion, "recovery": recovery, "seed": "0"}
         paths.append(tmp_path / f"{len(paths)}.parquet")
-        write_table(paths[-1], pd.DataFrame(rows).assign(target=target), PREDICTIONS, provenance(job))
+        write_table(paths[-1], pd.DataFrame(rows).assign(target=target), PREDICTIONS, {"settings": job})
     return paths
 
 

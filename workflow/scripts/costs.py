@@ -8,7 +8,7 @@ import pandas as pd
 from prunetransfer.stages.benchmarks import job_costs
 from prunetransfer.stages.jobs import split_name
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance, read_metadata
+from prunetransfer.storage.artifacts import read_metadata
 from prunetransfer.storage.schemas.costs import COSTS
 from prunetransfer.storage.tables import table_metadata, write_table
 
@@ -43,4 +43,4 @@ with stage(snakemake):
         )
     frame = pd.DataFrame(rows, columns=COSTS.names).replace("", None)
     frame = frame.assign(study=snakemake.params.study).astype({"seed": "Int64", "sparsity": float})
-    write_table(snakemake.output[0], frame, COSTS, provenance(names))
+    write_table(snakemake.output[0], frame, COSTS)

@@ -9,7 +9,6 @@ from prunetransfer.models.backbones import load_backbone
 from prunetransfer.runtime.devices import prepare_process
 from prunetransfer.stages.jobs import condition
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance
 from prunetransfer.storage.schemas.accuracy import EVALUATION, PREDICTIONS
 from prunetransfer.storage.tables import write_table
 
@@ -30,5 +29,5 @@ with stage(snakemake):
         )
         rows += [row | condition(job, target) for row in measured]
         predictions += [row | {"target": target} for row in answered]
-    write_table(snakemake.output.rows, pd.DataFrame(rows), EVALUATION, provenance(job))
-    write_table(snakemake.output.predictions, pd.DataFrame(predictions), PREDICTIONS, provenance(job))
+    write_table(snakemake.output.rows, pd.DataFrame(rows), EVALUATION, {"settings": job})
+    write_table(snakemake.output.predictions, pd.DataFrame(predictions), PREDICTIONS, {"settings": job})

@@ -5,7 +5,7 @@ import pandas as pd
 from prunetransfer.analysis.shared import with_seeds
 from prunetransfer.pruning.masks import layer_counts, read_mask
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance, read_metadata
+from prunetransfer.storage.artifacts import read_metadata
 from prunetransfer.storage.schemas.masks import LAYER_SPARSITY
 from prunetransfer.storage.tables import write_table
 
@@ -27,4 +27,4 @@ with stage(snakemake):
             for counts in layer_counts(read_mask(path))
         ]
     frame = with_seeds(pd.DataFrame(rows), snakemake.params.seeds)
-    write_table(snakemake.output[0], frame, LAYER_SPARSITY, provenance({"masks": len(snakemake.input)}))
+    write_table(snakemake.output[0], frame, LAYER_SPARSITY)

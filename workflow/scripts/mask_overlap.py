@@ -5,7 +5,7 @@ import pandas as pd
 from prunetransfer.analysis.influence import mask_overlaps
 from prunetransfer.pruning.masks import read_mask
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance, read_metadata
+from prunetransfer.storage.artifacts import read_metadata
 from prunetransfer.storage.schemas.masks import MASK_OVERLAP
 from prunetransfer.storage.tables import write_table
 
@@ -19,9 +19,4 @@ with stage(snakemake):
             | {"seed": int(job["seed"]), "sparsity": float(job["sparsity"])}
         )
     frame = pd.DataFrame(mask_overlaps(jobs, lambda job: read_mask(job["path"])), columns=MASK_OVERLAP.names)
-    write_table(
-        snakemake.output[0],
-        frame.assign(study=snakemake.params.study),
-        MASK_OVERLAP,
-        provenance({"masks": len(jobs)}),
-    )
+    write_table(snakemake.output[0], frame.assign(study=snakemake.params.study), MASK_OVERLAP)

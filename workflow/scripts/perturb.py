@@ -10,7 +10,7 @@ from prunetransfer.models.backbones import load_backbone, load_mask
 from prunetransfer.runtime.devices import prepare_process
 from prunetransfer.stages.jobs import split_name
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance, read_metadata
+from prunetransfer.storage.artifacts import read_metadata
 from prunetransfer.storage.schemas.landscape import PATH, PERTURBATION
 from prunetransfer.storage.tables import write_table
 
@@ -35,6 +35,5 @@ with stage(snakemake):
             measured = {"dense_loss": losses[0.0], "measured": losses[1.0] - losses[0.0]}
             rows.append(about | {"images": len(sample.labels)} | measured | surroundings.predict(mask))
             points += [about | {"t": t, "loss": loss} for t, loss in losses.items()]
-    made_with = provenance(settings | job)
-    write_table(snakemake.output.rows, pd.DataFrame(rows), PERTURBATION, made_with)
-    write_table(snakemake.output.paths, pd.DataFrame(points), PATH, made_with)
+    write_table(snakemake.output.rows, pd.DataFrame(rows), PERTURBATION)
+    write_table(snakemake.output.paths, pd.DataFrame(points), PATH)

@@ -10,7 +10,7 @@ from prunetransfer.models.trial import check_pruned
 from prunetransfer.recovery import RESUMABLE, UNLABELLED
 from prunetransfer.runtime.devices import device_name, prepare_process
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance, read_metadata, write_tensors
+from prunetransfer.storage.artifacts import read_metadata, write_tensors
 from prunetransfer.training.saved_state import SavedState
 
 with stage(snakemake):
@@ -36,5 +36,5 @@ with stage(snakemake):
     tensors = {key: tensor.cpu().numpy() for key, tensor in backbone.network.state_dict().items()}
     grid = {key: read_metadata(snakemake.input.mask)[key] for key in ("sparsity", "achieved_sparsity")}
     record = {"job": dict(snakemake.wildcards), "curve": curve}
-    write_tensors(snakemake.output[0], tensors, {**grid, **record, **provenance(snakemake.params.recovery)})
+    write_tensors(snakemake.output[0], tensors, grid | record)
     saved.remove()

@@ -4,7 +4,6 @@ from prunetransfer.analysis.outcomes import read_outcomes
 from prunetransfer.analysis.safe import safe_table
 from prunetransfer.analysis.shared import with_seeds
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance
 from prunetransfer.storage.schemas.dense import DENSE
 from prunetransfer.storage.schemas.safe import SAFE_SPARSITY
 from prunetransfer.storage.tables import read_table, write_table
@@ -14,4 +13,4 @@ with stage(snakemake):
     dense = read_table(snakemake.input.dense, DENSE)
     outcomes = read_outcomes(snakemake.input.predictions, snakemake.params.study, dense)
     found = safe_table(with_seeds(outcomes, snakemake.params.seeds), **levels)
-    write_table(snakemake.output[0], found, SAFE_SPARSITY, provenance(levels))
+    write_table(snakemake.output[0], found, SAFE_SPARSITY)

@@ -3,7 +3,7 @@
 import pandas as pd
 
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance, read_metadata
+from prunetransfer.storage.artifacts import read_metadata
 from prunetransfer.storage.schemas.training import TRAINING
 from prunetransfer.storage.tables import write_table
 
@@ -26,4 +26,4 @@ with stage(snakemake):
         }
         rows += [about | row for row in record["curve"]]
     frame = pd.DataFrame(rows, columns=TRAINING.names)
-    write_table(snakemake.output[0], frame, TRAINING, provenance({"trainings": len(snakemake.input)}))
+    write_table(snakemake.output[0], frame, TRAINING)
