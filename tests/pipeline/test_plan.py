@@ -11,7 +11,7 @@ import sys
 def planned(study) -> dict[str, list[str]]:
     """The plan's columns of each stage: to run, cached, and the rest."""
     environment = os.environ | {"PYTHONPATH": str(study.folder / "src")}
-    command = [sys.executable, "workflow/plan.py", "--configfile", "config.yaml"]
+    command = [sys.executable, "-m", "prunetransfer", "plan", "--configfile", "config.yaml"]
     done = subprocess.run(command, cwd=study.folder, env=environment, capture_output=True, text=True, check=True)
     rows = (line.split() for line in done.stdout.splitlines())
     return {"page": [done.stdout]} | {row[0]: row[1:] for row in rows if len(row) > 2 and row[1].isdigit()}
