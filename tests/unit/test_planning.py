@@ -43,7 +43,7 @@ def test_gpu_jobs_count_as_gpu_time_and_temporary_files_as_such(evaluate):
     jobs = [evaluate("none", "a", done=True), *(evaluate("none", "a", gpus=1, temporary=True) for _ in range(2))]
     stage = plan(jobs, RECORDS)["evaluate"]
     assert (stage.cpu_seconds, stage.gpu_seconds) == (0, 2 * 15)
-    assert stage.temporary_bytes == stage.bytes == 2000
+    assert (stage.temporary, stage.bytes) == (2, 2000)
 
 
 def test_a_stage_that_never_ran_is_marked_and_in_no_sum(evaluate):

@@ -103,11 +103,12 @@ def by_hand(workflow: Workflow, rule: str, **wildcards: str) -> Snakemake:
     """
     jobs = [job for job in workflow.dag.jobs if job.rule.name == rule]
     if not jobs:
-        raise ValueError(no_such("rule with a job", rule, {job.rule.name for job in workflow.dag.jobs}, "there"))
+        rules = sorted({job.rule.name for job in workflow.dag.jobs if job.output})
+        raise ValueError(no_such("rule", rule, rules, "those of the study's jobs"))
     found = [job for job in jobs if wildcards.items() <= job.wildcards_dict.items()]
     if len(found) != 1:
         names = (" ".join(f"{key}={value}" for key, value in job.wildcards_dict.items()) for job in found or jobs)
-        raise ValueError(f"{len(found)} jobs of {rule} match; there are {abridged(sorted(names), 3)}")
+        raise ValueError(f"{rule}: {len(found)} jobs match, not one; there are {abridged(sorted(names), 3)}")
     (job,) = found
     facts = (job.input, job.output, job.params, job.wildcards, job.threads, job.resources, job.log)
     snakemake = Snakemake(*facts, workflow.globals["config"], rule, bench_iteration=None)
@@ -117,8 +118,9 @@ def by_hand(workflow: Workflow, rule: str, **wildcards: str) -> Snakemake:
 
 def run_by_hand(workflow: Workflow, rule: str, **wildcards: str) -> None:
     """Run the script of one job in this process. Its inputs must be there; Snakemake does not learn of its outputs."""
+    job = by_hand(workflow, rule, **wildcards)
     script = Path("workflow/scripts") / Path(workflow.get_rule(rule).script).name
-    runpy.run_path(str(script), {"snakemake": by_hand(workflow, rule, **wildcards)})
+    runpy.run_path(str(script), {"snakemake": job})
 
 
 def _kind(rule: Rule, wildcards: Mapping[str, str]) -> Kind:

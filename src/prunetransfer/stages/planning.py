@@ -50,15 +50,15 @@ class Job:
 
 @dataclass
 class Stage:
-    """One line of the plan. unknown: jobs to run whose time is in no record."""
+    """One line of the plan. unknown: jobs to run whose time is in no record. temporary: those whose files go."""
 
     jobs: int = 0
     cached: int = 0
     unknown: int = 0
+    temporary: int = 0
     cpu_seconds: float = 0.0
     gpu_seconds: float = 0.0
     bytes: float = 0.0
-    temporary_bytes: float = 0.0
 
 
 def plan(jobs: Sequence[Job], records: Iterable[tuple[Kind, float]]) -> dict[str, Stage]:
@@ -76,15 +76,14 @@ def plan(jobs: Sequence[Job], records: Iterable[tuple[Kind, float]]) -> dict[str
             stage.cached += 1
             continue
         stage.jobs += 1
-        expected, size = seconds.of(job.kind), sizes.of(job.kind) or 0.0
-        if expected is None:
+        stage.temporary += job.temporary
+        stage.bytes += sizes.of(job.kind) or 0.0
+        if (expected := seconds.of(job.kind)) is None:
             stage.unknown += 1
         elif job.gpus:
             stage.gpu_seconds += expected * job.gpus
         else:
             stage.cpu_seconds += expected * job.threads
-        stage.bytes += size
-        stage.temporary_bytes += size * job.temporary
     return dict(stages)
 
 
@@ -126,6 +125,6 @@ def _lines(study: str, stages: Mapping[str, Stage], total: Stage, downloads: Seq
     yield "Times are those of one core or one GPU, start-up included; n jobs side by side take an n-th by the clock."
     if total.unknown:
         yield f"* {total.unknown:,} of the jobs are not in the sums: none of their stage has run under results/ yet."
-    if total.temporary_bytes:
-        yield f"Temporary, removed once it is used: {tqdm.format_sizeof(total.temporary_bytes, 'B')} of the disk."
+    if total.temporary:
+        yield f"Temporary, removed once they are used: the files of {total.temporary:,} of the jobs."
     yield from ["Downloads:", *(f"  {line}" for line in downloads)] if downloads else ["Downloads: none."]
