@@ -20,7 +20,7 @@ import prunetransfer.training.objectives
 from prunetransfer.config import ConfigError, validate_config
 from prunetransfer.config.docs import page
 from prunetransfer.config.validation import load_schema
-from prunetransfer.curvature.seeds import CURVATURES
+from prunetransfer.curvature.grad_outputs import MATRICES
 from prunetransfer.datasets.kinds.torchvision import SPLITS_OF, VARIANTS
 from prunetransfer.datasets.splits import SAMPLINGS
 from prunetransfer.datasets.views import STEPS
@@ -106,8 +106,8 @@ def test_each_score_takes_what_its_curvature_does(schema):
 def test_each_score_may_choose_what_the_library_has(schema):
     definitions = load_schema(schema)["$defs"]["scores"]
     diagonal, block = (definitions[curvature]["properties"] for curvature in ("diagonal", "block"))
-    assert tuple(block["curvature"]["enum"]) == CURVATURES
-    assert tuple(diagonal["curvature"]["enum"]) == CURVATURES
+    assert tuple(block["curvature"]["enum"]) == MATRICES
+    assert tuple(diagonal["curvature"]["enum"]) == MATRICES
     assert diagonal["sampling"]["enum"] == block["sampling"]["enum"] == list(SAMPLINGS)
     assert diagonal["loss"]["enum"] == block["loss"]["enum"] == list(LOSSES)
 

@@ -18,7 +18,8 @@ from unit.torchvision_files import WRITERS, Parts
 
 from prunetransfer.datasets.downloads import download, folder_of, origin
 from prunetransfer.datasets.kinds.torchvision import SPLITS_OF, UNSPLIT, load
-from prunetransfer.datasets.samples import Samples, load_samples
+from prunetransfer.datasets.loading import load_samples
+from prunetransfer.datasets.samples import Samples
 
 CLASSES = {
     "CIFAR10": ["apple", "bear"],

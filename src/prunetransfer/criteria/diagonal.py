@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
+from prunetransfer.curvature.grad_outputs import grad_outputs
 from prunetransfer.curvature.gradients import LayerGradient, layer_gradients
-from prunetransfer.curvature.seeds import seeds
 from prunetransfer.datasets.splits import Split, draw_images
 from prunetransfer.heads import Head
 from prunetransfer.models.backbones import Backbone
@@ -28,10 +28,11 @@ def compute(
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """F_jj on `samples` images of `train`, drawn with `seed` by `sampling`; and a record of these images.
 
-    curvature: one of `seeds`, with its `draws`.
+    curvature: a matrix of `grad_outputs`, with its `draws`.
     """
     drawn, record = draw_images(train, samples, sampling, seed)
-    gradients = layer_gradients(backbone, head, drawn.images, drawn.labels, seeds(curvature, loss, draws, seed))
+    vectors = grad_outputs(curvature, loss, draws, seed)
+    gradients = layer_gradients(backbone, head, drawn.images, drawn.labels, vectors)
     return mean_squares(gradients, len(drawn.labels)), record
 
 

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from PIL.Image import Image
 
+from prunetransfer.datasets.samples import Samples
 from prunetransfer.runtime.messages import nearest
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-    from prunetransfer.datasets.samples import Samples
 
 STEPS: dict[str, Callable[[Samples, Any, int], Samples]] = {}
 

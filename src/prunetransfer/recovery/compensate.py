@@ -9,8 +9,8 @@ from torch import Tensor
 
 from prunetransfer.criteria.block import layer_blocks
 from prunetransfer.curvature.blocks import NotPositiveDefinite
+from prunetransfer.curvature.grad_outputs import grad_outputs
 from prunetransfer.curvature.gradients import LayerGradient, layer_gradients
-from prunetransfer.curvature.seeds import seeds
 from prunetransfer.datasets.splits import Split, draw_images
 from prunetransfer.heads import Head
 from prunetransfer.models.backbones import Backbone
@@ -38,7 +38,7 @@ def recover(
     ValueError, naming the layer, where H is not positive definite in floating point.
     """
     drawn, _ = draw_images(train, samples, sampling, seed)
-    empirical = seeds("empirical", loss, None, seed)
+    empirical = grad_outputs("empirical", loss, None, seed)
 
     def gradients(names: Collection[str]) -> Iterable[Mapping[str, LayerGradient]]:
         return layer_gradients(dense, head, drawn.images, drawn.labels, empirical, names)

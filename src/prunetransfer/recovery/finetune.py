@@ -14,7 +14,8 @@ from prunetransfer.heads.losses import LOSSES
 from prunetransfer.models.backbones import Backbone
 from prunetransfer.training import loop
 from prunetransfer.training.augmentation import crop_and_flip
-from prunetransfer.training.loop import Objective, Recipe, autocast
+from prunetransfer.training.loop import Objective
+from prunetransfer.training.recipe import Recipe
 from prunetransfer.training.saved_state import SavedState
 
 
@@ -46,7 +47,7 @@ def recover(
     """Minimise the mean loss over the train images by `sgd` or `adamw`; returns the training curve, one dict an epoch.
 
     backbone: already masked. mask: name → bool tensor on the backbone's device. Every parameter moves but the pruned
-    weights, which stay exactly zero. schedule, milestones, warmup, clip_norm: as in training.loop.Recipe. least_crop:
+    weights, which stay exactly zero. schedule, milestones, warmup, clip_norm: as in training.recipe.Recipe. least_crop:
     where given, images are cropped and flipped at random (augmentation.crop_and_flip). precision: `float32`,
     `bfloat16` (autocast), or `auto`, bfloat16 on a GPU. saved: where it is given, a run that was killed goes on from
     its last state and ends in the weights that it would have had.
@@ -95,9 +96,7 @@ class _MaskedLoss(Objective):
     def forward(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         if self.least_crop is not None:
             images = crop_and_flip(images, self.least_crop, generator)
-        with autocast(images.device, self.precision):
-            features = self.features(images)
-        outputs = self.head(features.to(self.head.weight.dtype))
+        outputs = self.head(self.embed(self.features, images))
         return self.loss(outputs, labels, self.label_smoothing).mean(), outputs
 
     def before_step(self) -> None:
