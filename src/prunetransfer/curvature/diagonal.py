@@ -23,24 +23,24 @@ def compute(
     seed: int,
     *,
     loss: str,
-    curvature: str,
+    matrix: str,
     draws: int | None,
     samples: int,
     sampling: str,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """F_jj on `samples` images of `train`, drawn with `seed` by `sampling`; and a record of these images.
 
-    curvature: one of `seeds`, with its `draws`; or `hutchinson`, the estimate of the Hessian's diagonal from `draws`
+    matrix: one of `seeds`, with its `draws`; or `hessian`, the estimate of the Hessian's diagonal from `draws`
     probes (default 16). A score is at least 0, so estimates below it count as 0; the record tells their share.
     """
     drawn, record = draw_images(train, samples, sampling, seed)
-    if curvature == "hutchinson":
+    if matrix == "hessian":
         probes = DRAWS if draws is None else draws
         found = hessian_diagonal(backbone, head, drawn.images, drawn.labels, LOSSES[loss], probes, seed)
         negative = sum(int((values < 0).sum()) for values in found.values())
         share = negative / sum(values.numel() for values in found.values())
         return {name: values.clamp(min=0) for name, values in found.items()}, record | {"negative": share}
-    gradients = layer_gradients(backbone, head, drawn.images, drawn.labels, seeds(curvature, loss, draws, seed))
+    gradients = layer_gradients(backbone, head, drawn.images, drawn.labels, seeds(matrix, loss, draws, seed))
     return mean_squares(gradients, len(drawn.labels)), record
 
 
