@@ -21,12 +21,12 @@ from measuring import Row, Task, machine, measure, peak_bytes, write_section
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from prunetransfer.backbones import Backbone, build_backbone
-from prunetransfer.curvature.block import inverse_diagonals
-from prunetransfer.curvature.diagonal import mean_squares
+from prunetransfer.criteria.block import inverse_diagonals
+from prunetransfer.criteria.diagonal import mean_squares
 from prunetransfer.curvature.gradients import Rows, layer_gradients, loss_gradient
 from prunetransfer.heads import Head
-from prunetransfer.losses import squared
+from prunetransfer.heads.losses import squared
+from prunetransfer.models.backbones import Backbone, build_backbone
 
 CLASSES = 10
 BATCH = 64

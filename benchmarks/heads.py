@@ -25,11 +25,11 @@ from torch.nn import functional as F
 from torchvision.datasets import ImageFolder
 from torchvision.transforms import v2
 
-from prunetransfer.backbones import build_backbone, extract_features
 from prunetransfer.heads import Head
 from prunetransfer.heads.logistic import fit_logistic
 from prunetransfer.heads.penalty import ALPHAS
 from prunetransfer.heads.ridge import fit_ridge
+from prunetransfer.models.backbones import build_backbone, extract_features
 
 SIZE = 128
 TEST = 2000

@@ -16,17 +16,17 @@ import torch
 import yaml
 from torch import Tensor
 
-from prunetransfer.backbones import Backbone, build_backbone, extract_features
 from prunetransfer.config import validate_config
 from prunetransfer.datasets.prepared import Preparation, write_split
 from prunetransfer.datasets.samples import load_samples
 from prunetransfer.datasets.splits import Split, read_split, uniform_subset
 from prunetransfer.heads import Head
 from prunetransfer.heads.ridge import fit_ridge
-from prunetransfer.masks import global_mask
+from prunetransfer.models.backbones import Backbone, build_backbone, extract_features
+from prunetransfer.models.checkpoints import convert, read_checkpoint
+from prunetransfer.models.sources import fetch
+from prunetransfer.pruning.masks import global_mask
 from prunetransfer.recovery import moments, reconstruct
-from prunetransfer.weights.checkpoints import convert, read_checkpoint
-from prunetransfer.weights.sources import fetch
 
 ROOT = Path(__file__).parents[1]
 TASKS = ("digits", "glyphs", "textures")

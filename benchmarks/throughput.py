@@ -27,12 +27,12 @@ import yaml
 from measuring import Row, machine, measure, write_section
 from torch import Tensor
 
-from prunetransfer.backbones import Backbone, build_backbone, load_mask
 from prunetransfer.datasets.splits import Split
-from prunetransfer.evaluation import evaluate_grid
+from prunetransfer.evaluation.grid import evaluate_grid
 from prunetransfer.heads import Head
-from prunetransfer.losses import squared
-from prunetransfer.masks import global_mask, write_mask
+from prunetransfer.heads.losses import squared
+from prunetransfer.models.backbones import Backbone, build_backbone, load_mask
+from prunetransfer.pruning.masks import global_mask, write_mask
 from prunetransfer.recovery import finetune
 
 ROOT = Path(__file__).parents[1]
@@ -41,11 +41,11 @@ BATCH = 64
 SPARSITIES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9)
 FINETUNE = {"loss": "squared", "learning_rate": 1e-4, "momentum": 0.9, "weight_decay": 1e-4, "batch_size": BATCH}
 IMPORTS = {
-    "mask": "prunetransfer.masks",
-    "aggregate, other tables": "prunetransfer.tables",
+    "mask": "prunetransfer.pruning.masks",
+    "aggregate, other tables": "prunetransfer.storage.tables",
     "figures": "prunetransfer.figures.retention",
     "images": "prunetransfer.datasets.prepared",
-    "score, head, recovery, evaluation": "prunetransfer.evaluation, timm",
+    "score, head, recovery, evaluation": "prunetransfer.evaluation.grid, timm",
     "… of these PyTorch": "torch",
 }
 

@@ -19,9 +19,9 @@ from snakemake.settings.types import ConfigSettings, DAGSettings, OutputSettings
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "src"))
 
-from prunetransfer.caches import settle_caches  # noqa: E402
-from prunetransfer.jobs import split_name  # noqa: E402
-from prunetransfer.planning import Job, page, plan  # noqa: E402
+from prunetransfer.runtime.caches import settle_caches  # noqa: E402
+from prunetransfer.stages.jobs import split_name  # noqa: E402
+from prunetransfer.stages.planning import Job, page, plan  # noqa: E402
 
 PROFILE = ROOT / "profiles/default/config.yaml"
 CATALOGUE = ROOT / "docs/catalogue.md"

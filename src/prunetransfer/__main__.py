@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from prunetransfer.analysis.findings import Findings
-from prunetransfer.analysis.summary import summarise
-from prunetransfer.artifacts import ArtifactError
-from prunetransfer.schemas.accuracy import ACCURACY
-from prunetransfer.tables import read_table
+from prunetransfer.report.findings import Findings
+from prunetransfer.report.summary import summarise
+from prunetransfer.storage.artifacts import ArtifactError
+from prunetransfer.storage.schemas.accuracy import ACCURACY
+from prunetransfer.storage.tables import read_table
 
 
 def main() -> None:

@@ -16,7 +16,7 @@ from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.base import LogHandlerBase
 from snakemake_interface_logger_plugins.common import LogEvent
 
-from prunetransfer.caches import settle_caches
+from prunetransfer.runtime.caches import settle_caches
 from snakemake_logger_plugin_prunetransfer.progress import Progress
 
 # How lines begin that tell of Snakemake's work, not of the study's.

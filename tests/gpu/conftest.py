@@ -8,7 +8,7 @@ import sys
 import pytest
 import torch
 
-from prunetransfer.devices import prepare_process
+from prunetransfer.runtime.devices import prepare_process
 
 NAMED: list[str] = []
 

@@ -18,7 +18,7 @@ import torch
 from gpu.stages import BLOCK, RECOVERED, TUNED
 from unit.networks import BACKBONES, backbone_of, images_of
 
-from prunetransfer.artifacts import read_metadata, read_tensors, write_tensors
+from prunetransfer.storage.artifacts import read_metadata, read_tensors, write_tensors
 
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
 JOB = {"backbone": "net", "criterion": "block@a", "seed": "0", "sparsity": "0.3", "targets": "a", "dataset": "a"}

@@ -20,19 +20,19 @@ from unit import networks
 from unit.networks import CLASSES, images_of, weights_of
 from unit.reference import redrawn
 
-from prunetransfer import saved_state
-from prunetransfer.artifacts import write_tensors
-from prunetransfer.backbones import Backbone, build_backbone, extract_features
 from prunetransfer.datasets.splits import Split
-from prunetransfer.evaluation import evaluate_grid
+from prunetransfer.evaluation.grid import evaluate_grid
 from prunetransfer.heads import Head
 from prunetransfer.heads.fitting import fit_head
 from prunetransfer.heads.knn import nearest_neighbours
-from prunetransfer.masks import global_mask, write_mask
-from prunetransfer.pretraining.run import pretrain
+from prunetransfer.models.backbones import Backbone, build_backbone, extract_features
+from prunetransfer.pruning.masks import global_mask, write_mask
+from prunetransfer.pruning.scores import SCORES
 from prunetransfer.recovery import UNLABELLED, finetune
-from prunetransfer.saved_state import SavedState
-from prunetransfer.scores import SCORES
+from prunetransfer.storage.artifacts import write_tensors
+from prunetransfer.training import saved_state
+from prunetransfer.training.pretraining import pretrain
+from prunetransfer.training.saved_state import SavedState
 
 Tensors = dict[str, Tensor]
 
@@ -244,7 +244,7 @@ def register_score(name: str, score: str, settings: Mapping[str, Any], tolerance
     def compute(case: Case) -> Tensors:
         backbone, curvature, record = case.dense(), {}, {}
         if kind := SCORES[score].curvature:
-            module = importlib.import_module(f"prunetransfer.curvature.{kind}")
+            module = importlib.import_module(f"prunetransfer.criteria.{kind}")
             curvature, record = module.compute(backbone, case.head(), case.images(), 0, **settings)
         scores = SCORES[score].function(weights_of(backbone), curvature)
         if "damping" in record:
@@ -384,9 +384,9 @@ def resumed(case: Case, folder: Path) -> tuple[Tensors, Tensors]:
 @stage("landscape", 1e-2, kinds=("conv", "vit"), needs="curvlinops")
 def landscape(case: Case) -> Tensors:
     """Spectrum, predicted and measured change of the loss; eigenvalues are found to within 1%."""
+    from prunetransfer.curvature.task import Task
     from prunetransfer.landscape import spectrum
     from prunetransfer.landscape.perturbation import Surroundings
-    from prunetransfer.landscape.task import Task
 
     task = Task(case.dense(), case.head(), case.images())
     arrays, record = spectrum.compute(task, 0, eigenvalues=2, draws=None, hessian_eigenvalue=True)

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.gpu, pytest.mark.usefixtures("gpu")]
 
 JOB = """
 import os, sys, torch
-from prunetransfer.devices import prepare_process
+from prunetransfer.runtime.devices import prepare_process
 device = prepare_process(1, 0)
 assert torch.cuda.device_count() == 1
 print(torch.ones(2, device=device).sum().item(), os.environ.get("CUDA_VISIBLE_DEVICES"), flush=True)
@@ -23,7 +23,7 @@ sys.stdin.readline()
 """
 STRICT = """
 import torch
-from prunetransfer.devices import prepare_process
+from prunetransfer.runtime.devices import prepare_process
 device = prepare_process(1, 0)
 torch.use_deterministic_algorithms(True)
 print((torch.ones(64, 64, device=device) @ torch.ones(64, 64, device=device)).sum().item())

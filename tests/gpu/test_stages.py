@@ -6,8 +6,8 @@ import pytest
 import torch
 from gpu.stages import STAGES, Case, Place, assert_agree, found, resumed
 
-from prunetransfer.backbones import extract_features
-from prunetransfer.devices import in_batches
+from prunetransfer.models.backbones import extract_features
+from prunetransfer.runtime.devices import in_batches
 
 # torch computes a ViT's attention image after image under vmap, and says so each time; kernels that are not
 # deterministic are told apart by what they find.

@@ -10,7 +10,7 @@ pytest.importorskip("snakemake")
 import pandas as pd
 from pipeline.conftest import fresh_study  # noqa: F401 (a fixture)
 
-from prunetransfer.artifacts import read_metadata
+from prunetransfer.storage.artifacts import read_metadata
 
 pytestmark = pytest.mark.gpu
 

@@ -7,10 +7,10 @@ import os
 import pytest
 import torch
 
-from prunetransfer.process import REVISION
-from prunetransfer.schemas.accuracy import ACCURACY
-from prunetransfer.schemas.costs import COSTS
-from prunetransfer.tables import read_table
+from prunetransfer.storage.provenance import REVISION
+from prunetransfer.storage.schemas.accuracy import ACCURACY
+from prunetransfer.storage.schemas.costs import COSTS
+from prunetransfer.storage.tables import read_table
 
 EVALUATIONS = {
     f"evaluations/net/{criterion}/{recovery}/{target}"
@@ -108,12 +108,14 @@ def test_a_new_score_leaves_the_others(study):
 
 
 def test_an_edited_score_reruns_that_score_and_what_follows(study):
-    study.edit("src/prunetransfer/scores.py", "0.5 * w.square() * curvature[name]", "w.square() * curvature[name]")
+    study.edit(
+        "src/prunetransfer/pruning/scores.py", "0.5 * w.square() * curvature[name]", "w.square() * curvature[name]"
+    )
     assert study.planned() == {"scores/net/diagonal@red/seed0"} | after_masks("diagonal@red")
 
 
 def test_an_edited_curvature_reruns_the_scores_that_read_it(study):
-    study.edit("src/prunetransfer/curvature/diagonal.py", "total / images", "total * (1 / images)")
+    study.edit("src/prunetransfer/criteria/diagonal.py", "total / images", "total * (1 / images)")
     assert study.planned() == {"scores/net/diagonal@red/seed0"} | after_masks("diagonal@red")
 
 
@@ -123,7 +125,9 @@ def test_an_edited_figure_redraws_that_figure(study):
     assert study.planned() == {"figures/layers"}
 
 
-@pytest.mark.parametrize("file", ["scores.py", "backbones.py", "masks.py", "artifacts.py"])
+@pytest.mark.parametrize(
+    "file", ["pruning/scores.py", "models/backbones.py", "pruning/masks.py", "storage/artifacts.py"]
+)
 def test_comments_and_blank_lines_rerun_nothing(study, file):
     path = study.folder / "src/prunetransfer" / file
     path.write_text(f"# a comment\n\n{path.read_text()}\n# another\n")
@@ -164,5 +168,7 @@ def test_labels_and_tolerance_rerun_no_computation(study):
 
 
 def test_the_dry_run_says_why(study):
-    study.edit("src/prunetransfer/scores.py", "0.5 * w.square() * curvature[name]", "w.square() * curvature[name]")
+    study.edit(
+        "src/prunetransfer/pruning/scores.py", "0.5 * w.square() * curvature[name]", "w.square() * curvature[name]"
+    )
     assert "Params have changed since last execution" in study.run("--dry-run")

@@ -7,8 +7,8 @@ import json
 import pytest
 from unit.torchvision_files import WRITERS
 
-from prunetransfer.artifacts import read_metadata
 from prunetransfer.datasets.splits import read_split
+from prunetransfer.storage.artifacts import read_metadata
 
 
 @pytest.fixture

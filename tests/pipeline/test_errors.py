@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from prunetransfer import artifacts
-from prunetransfer.artifacts import read_tensors, write_tensors
+from prunetransfer.storage import artifacts
+from prunetransfer.storage.artifacts import read_tensors, write_tensors
 
 
 def failed(study, *arguments: str) -> str:

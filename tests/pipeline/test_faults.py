@@ -11,9 +11,9 @@ import time
 import numpy as np
 from pandas.testing import assert_frame_equal
 
-from prunetransfer.artifacts import read_tensors
-from prunetransfer.schemas.registry import TABLES
-from prunetransfer.tables import read_table
+from prunetransfer.storage.artifacts import read_tensors
+from prunetransfer.storage.schemas.registry import TABLES
+from prunetransfer.storage.tables import read_table
 
 RESULTS = "results/tiny"
 MEASURED = ["images_per_second", "seconds"]  # by the clock
@@ -87,11 +87,11 @@ def test_whoever_is_killed_a_rerun_ends_in_the_same_results(fresh_study, finishe
         moment = "between" if script in BETWEEN else "before"
         (study.folder / f"orders/{script}-{moment}-{('job', 'snakemake')[number % 2]}").touch()
     study.edit(
-        "src/prunetransfer/artifacts.py",
+        "src/prunetransfer/storage/artifacts.py",
         "        os.replace(partial, path)\n",
         "        _die('before')\n        os.replace(partial, path)\n        _die('between')\n",
     )
-    study.edit("src/prunetransfer/artifacts.py", "def write_atomically(", f"{DEATH}def write_atomically(")
+    study.edit("src/prunetransfer/storage/artifacts.py", "def write_atomically(", f"{DEATH}def write_atomically(")
     runs = 0
     while (done := study.snakemake()).returncode:
         runs += 1

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from prunetransfer.schemas.registry import TABLES
-from prunetransfer.tables import read_table
+from prunetransfer.storage.schemas.registry import TABLES
+from prunetransfer.storage.tables import read_table
 
 TABLES_OF_SPECTRA = {"tables/landscape", "tables/costs", "figures/task_alignment", "overview.html"}
 TABLES_OF_MASKS = {"tables/perturbations", "figures/predictions", "figures/loss_paths"}

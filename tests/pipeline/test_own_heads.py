@@ -6,11 +6,11 @@ import pytest
 import torch
 from timm.data import ImageNetInfo
 
-from prunetransfer.artifacts import read_metadata, read_tensors
-from prunetransfer.backbones import CLASSIFIER, extract_features, load_backbone
 from prunetransfer.datasets.splits import read_split
-from prunetransfer.schemas.accuracy import ACCURACY
-from prunetransfer.tables import read_table
+from prunetransfer.models.backbones import CLASSIFIER, extract_features, load_backbone
+from prunetransfer.storage.artifacts import read_metadata, read_tensors
+from prunetransfer.storage.schemas.accuracy import ACCURACY
+from prunetransfer.storage.tables import read_table
 
 
 def test_an_own_head_concerns_its_dataset_alone_and_needs_a_classifier(study):

@@ -6,9 +6,9 @@ import re
 
 import pandas as pd
 
-from prunetransfer.schemas.dense import DENSE
-from prunetransfer.schemas.pretrainings import PRETRAINING_COMPARISONS
-from prunetransfer.tables import read_table
+from prunetransfer.storage.schemas.dense import DENSE
+from prunetransfer.storage.schemas.pretrainings import PRETRAINING_COMPARISONS
+from prunetransfer.storage.tables import read_table
 
 
 def test_pretrainings_are_compared_and_what_is_at_chance_is_left_out(new_study):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from prunetransfer.artifacts import read_metadata
-from prunetransfer.schemas.accuracy import ACCURACY
-from prunetransfer.tables import read_table
+from prunetransfer.storage.artifacts import read_metadata
+from prunetransfer.storage.schemas.accuracy import ACCURACY
+from prunetransfer.storage.tables import read_table
 
 READOUTS = ["zero_shot", "linear_probe", "knn"]
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from prunetransfer.artifacts import read_tensors
-from prunetransfer.masks import read_mask
-from prunetransfer.schemas.accuracy import ACCURACY
-from prunetransfer.tables import read_table
+from prunetransfer.pruning.masks import read_mask
+from prunetransfer.storage.artifacts import read_tensors
+from prunetransfer.storage.schemas.accuracy import ACCURACY
+from prunetransfer.storage.tables import read_table
 
 
 def with_chain(study) -> None:

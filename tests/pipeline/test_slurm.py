@@ -11,8 +11,8 @@ import time
 import pytest
 from pandas.testing import assert_frame_equal
 
-from prunetransfer.schemas.accuracy import ACCURACY
-from prunetransfer.tables import read_table
+from prunetransfer.storage.schemas.accuracy import ACCURACY
+from prunetransfer.storage.tables import read_table
 
 TABLE = "results/tiny/tables/accuracy.parquet"
 

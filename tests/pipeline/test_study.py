@@ -8,16 +8,16 @@ import numpy as np
 import pandas as pd
 import torch
 
-from prunetransfer.artifacts import read_metadata, read_tensors
-from prunetransfer.curvature.damping import GRID
-from prunetransfer.masks import read_mask
-from prunetransfer.process import REVISION
-from prunetransfer.schemas.accuracy import ACCURACY
-from prunetransfer.schemas.costs import COSTS
-from prunetransfer.schemas.masks import CONVERGENCE, DAMPING, LAYER_SPARSITY
-from prunetransfer.schemas.training import TRAINING
-from prunetransfer.schemas.verdicts import VERDICTS
-from prunetransfer.tables import read_table, table_metadata
+from prunetransfer.criteria.damping import GRID
+from prunetransfer.pruning.masks import read_mask
+from prunetransfer.storage.artifacts import read_metadata, read_tensors
+from prunetransfer.storage.provenance import REVISION
+from prunetransfer.storage.schemas.accuracy import ACCURACY
+from prunetransfer.storage.schemas.costs import COSTS
+from prunetransfer.storage.schemas.masks import CONVERGENCE, DAMPING, LAYER_SPARSITY
+from prunetransfer.storage.schemas.training import TRAINING
+from prunetransfer.storage.schemas.verdicts import VERDICTS
+from prunetransfer.storage.tables import read_table, table_metadata
 
 RESULTS = "results/tiny"
 SEEDED = {"fit_head", "compute_score", "recover", "evaluate"}

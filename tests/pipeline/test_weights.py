@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from safetensors.torch import save_file
 
-from prunetransfer.artifacts import read_metadata, read_tensors
-from prunetransfer.backbones import CLASSIFIER, build_network
+from prunetransfer.models.backbones import CLASSIFIER, build_network
+from prunetransfer.storage.artifacts import read_metadata, read_tensors
 
 OPTIONS = {"layers": [1, 1, 1, 1], "channels": [4, 4, 4, 8]}
 

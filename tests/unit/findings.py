@@ -5,11 +5,11 @@ from __future__ import annotations
 import pandas as pd
 
 from prunetransfer.analysis.comparisons import mean_retentions
-from prunetransfer.analysis.findings import Findings
 from prunetransfer.analysis.pretrainings import compare_pretrainings, grouped, pretraining_retentions
 from prunetransfer.analysis.safe import safe_table
 from prunetransfer.analysis.verdicts import judge
-from prunetransfer.schemas.registry import TABLES
+from prunetransfer.report.findings import Findings
+from prunetransfer.storage.schemas.registry import TABLES
 
 
 def empty(*names: str) -> dict[str, pd.DataFrame]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from prunetransfer.backbones import Backbone, build_backbone, extract_features
 from prunetransfer.datasets.splits import Split
 from prunetransfer.heads import Head
+from prunetransfer.models.backbones import Backbone, build_backbone, extract_features
 
 CLASSES = 3
 SIZE = 8

@@ -7,9 +7,9 @@ import warnings
 import torch
 from torch import Tensor, nn
 
-from prunetransfer.backbones import Backbone
 from prunetransfer.curvature import gradients
 from prunetransfer.heads import Head
+from prunetransfer.models.backbones import Backbone
 
 CLASSES = 4
 FLOAT32, FLOAT64 = 1e-4, 1e-10  # the relative errors of a layer that are allowed

@@ -5,14 +5,14 @@ import pandas as pd
 import pytest
 from unit.findings import findings, no_findings
 
-from prunetransfer.analysis.answer import answer, headline, least_safe, sentences
 from prunetransfer.analysis.retention import at_sparsity, mean_retention, middle_sparsity, with_sources
-from prunetransfer.analysis.summary import summarise
 from prunetransfer.analysis.verdicts import judge
-from prunetransfer.pages import Table
-from prunetransfer.schemas.accuracy import ACCURACY
-from prunetransfer.schemas.verdicts import VERDICTS
-from prunetransfer.tables import write_table
+from prunetransfer.report.answer import answer, headline, least_safe, sentences
+from prunetransfer.report.pages import Table
+from prunetransfer.report.summary import summarise
+from prunetransfer.storage.schemas.accuracy import ACCURACY
+from prunetransfer.storage.schemas.verdicts import VERDICTS
+from prunetransfer.storage.tables import write_table
 
 
 def row(score, target, sparsity, retention, source=None, tuned_on=None, seed=0, **changed) -> dict:

@@ -12,7 +12,7 @@ import yaml
 from torch import nn
 from unit.reference import assert_exact, backbone_of
 
-from prunetransfer.backbones import build_backbone, build_network
+from prunetransfer.models.backbones import build_backbone, build_network
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -9,8 +9,8 @@ import pytest
 from safetensors.numpy import save_file
 
 import prunetransfer
-from prunetransfer import artifacts
-from prunetransfer.artifacts import (
+from prunetransfer.storage import artifacts
+from prunetransfer.storage.artifacts import (
     ArtifactError,
     provenance,
     read_metadata,

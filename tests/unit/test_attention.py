@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from unit.networks import images_of
 
-from prunetransfer.attention import Attention
-from prunetransfer.backbones import Backbone
 from prunetransfer.datasets.splits import Split
-from prunetransfer.plain import plain
+from prunetransfer.models.attention import Attention
+from prunetransfer.models.backbones import Backbone
+from prunetransfer.models.plain import plain
 from prunetransfer.recovery import reconstruct
 
 N, QUERIES, KEYS, WIDTH, HEADS = 3, 5, 7, 8, 2

@@ -13,8 +13,7 @@ from torch import nn
 from torchvision.transforms import v2 as transforms
 from unit.networks import CONV, MEAN, STD, VIT, backbone_of, images_of, state_of
 
-from prunetransfer.artifacts import write_tensors
-from prunetransfer.backbones import (
+from prunetransfer.models.backbones import (
     Backbone,
     build_backbone,
     build_network,
@@ -22,8 +21,9 @@ from prunetransfer.backbones import (
     load_backbone,
     load_mask,
 )
-from prunetransfer.masks import write_mask
-from prunetransfer.weights.checkpoints import convert
+from prunetransfer.models.checkpoints import convert
+from prunetransfer.pruning.masks import write_mask
+from prunetransfer.storage.artifacts import write_tensors
 
 VIT_LAYERS = ["patch_embed.proj", *(f"blocks.0.{name}" for name in ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"))]
 RESNET = {

@@ -11,15 +11,16 @@ import torch
 from torch import Tensor
 from unit.networks import backbone_of, head_of, images_of, state_of, weights_of
 
-from prunetransfer import devices
-from prunetransfer.backbones import extract_features
-from prunetransfer.curvature import block, blocks, gradients
+from prunetransfer.criteria import block
+from prunetransfer.criteria.damping import GRID, held_out, least_damaging, pruned_losses
+from prunetransfer.curvature import blocks, gradients
 from prunetransfer.curvature.blocks import LayerBlocks, NotPositiveDefinite
-from prunetransfer.curvature.damping import GRID, held_out, least_damaging, pruned_losses
 from prunetransfer.curvature.gradients import Rows
 from prunetransfer.datasets.splits import Split, balanced_subset
-from prunetransfer.losses import LOSSES
-from prunetransfer.masks import global_mask
+from prunetransfer.heads.losses import LOSSES
+from prunetransfer.models.backbones import extract_features
+from prunetransfer.pruning.masks import global_mask
+from prunetransfer.runtime import devices
 
 SIZES = {"a": 23, "b": 8, "c": 3}  # blocks of 4: six with a short one, two, one short one
 WEIGHTS = {name: torch.empty(size) for name, size in SIZES.items()}

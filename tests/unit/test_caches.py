@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from prunetransfer.caches import settle_caches
+from prunetransfer.runtime.caches import settle_caches
 
 
 @pytest.fixture(autouse=True)

@@ -10,8 +10,8 @@ import yaml
 from torchvision.models import get_weight
 from unit.configs import VALID
 
-from prunetransfer.backbones import build_network
 from prunetransfer.config import validate_config
+from prunetransfer.models.backbones import build_network
 
 STUDY = {key: value for key, value in VALID.items() if key != "pretrain"}
 

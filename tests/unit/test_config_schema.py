@@ -13,9 +13,10 @@ import pytest
 import yaml
 from unit.configs import changed
 
-import prunetransfer.curvature
+import prunetransfer.criteria
 import prunetransfer.datasets.kinds
 import prunetransfer.recovery
+import prunetransfer.training.objectives
 from prunetransfer.config import ConfigError, validate_config
 from prunetransfer.config.docs import page
 from prunetransfer.config.validation import load_schema
@@ -23,11 +24,11 @@ from prunetransfer.curvature.seeds import CURVATURES
 from prunetransfer.datasets.kinds.torchvision import SPLITS_OF, VARIANTS
 from prunetransfer.datasets.splits import SAMPLINGS
 from prunetransfer.datasets.views import STEPS
-from prunetransfer.evaluation import READOUTS
+from prunetransfer.evaluation.grid import READOUTS
 from prunetransfer.heads import LOSS_OF_KIND
 from prunetransfer.heads.fitting import KINDS
-from prunetransfer.losses import LOSSES
-from prunetransfer.scores import SCORES
+from prunetransfer.heads.losses import LOSSES
+from prunetransfer.pruning.scores import SCORES
 
 
 def settings(function: object, *others: str) -> dict[str, object]:
@@ -96,9 +97,9 @@ def test_the_schema_names_the_datasets_of_torchvision(schema):
 def test_each_score_takes_what_its_curvature_does(schema):
     definitions = load_schema(schema)["$defs"]["scores"]
     assert {score.curvature or "none" for score in SCORES.values()} == definitions.keys()
-    assert definitions.keys() - {"none"} <= set(modules(prunetransfer.curvature))
+    assert definitions.keys() - {"none"} <= set(modules(prunetransfer.criteria))
     for curvature in definitions.keys() - {"none"}:
-        compute = importlib.import_module(f"prunetransfer.curvature.{curvature}").compute
+        compute = importlib.import_module(f"prunetransfer.criteria.{curvature}").compute
         assert definitions[curvature]["properties"].keys() - {"score"} == keyword_only(compute), curvature
 
 
@@ -137,17 +138,17 @@ def test_each_recovery_takes_what_its_function_does(schema):
 
 
 def test_a_recipe_is_what_pretraining_takes(schema):
-    from prunetransfer.pretraining.run import pretrain
+    from prunetransfer.training.pretraining import pretrain
 
     schema = load_schema(schema)
     recipe = schema["properties"]["pretrain"]["additionalProperties"]["properties"]
     assert recipe.keys() - {"dataset", "seed"} == keyword_only(pretrain)
     objectives = schema["$defs"]["pretrain"]
     assert recipe["objective"]["enum"] == list(objectives)
-    modules_of_objectives = set(modules(prunetransfer.pretraining)) - {"card", "monitor", "run"}
+    modules_of_objectives = set(modules(prunetransfer.training.objectives))
     assert {name.replace("-", "_") for name in objectives} == modules_of_objectives
     for name, definition in objectives.items():
-        build = importlib.import_module(f"prunetransfer.pretraining.{name.replace('-', '_')}").build
+        build = importlib.import_module(f"prunetransfer.training.objectives.{name.replace('-', '_')}").build
         assert definition["properties"].keys() == keyword_only(build), name
 
 

@@ -8,7 +8,7 @@ import pytest
 from unit.configs import DIGEST, changed, problems
 
 from prunetransfer.config import validate_config
-from prunetransfer.weights import packages
+from prunetransfer.models import packages
 
 SOURCE = "backbones.net.weights.source"
 SHA256 = "backbones.net.weights.sha256"

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from prunetransfer.costs import Cost, JobCost, job_costs, read_cost
+from prunetransfer.stages.benchmarks import Cost, JobCost, job_costs, read_cost
 
 HEADER = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 LONG = HEADER + "90061.50\t1 day, 1:01:01\t717.38\t3383.21\t375.28\t435.97\t1.16\t0.04\t27.84\t3.73\n"

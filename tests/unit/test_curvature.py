@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 from unit.networks import BACKBONES, CLASSES, backbone_of, head_of, images_of, state_of, weights_of
 
-from prunetransfer.backbones import Backbone
-from prunetransfer.curvature import block, blocks, diagonal, gradients
+from prunetransfer.criteria import block, diagonal
+from prunetransfer.curvature import blocks, gradients
 from prunetransfer.datasets.splits import Split, balanced_subset
 from prunetransfer.heads import Head
-from prunetransfer.losses import LOSSES
-from prunetransfer.masks import global_mask
-from prunetransfer.scores import SCORES
+from prunetransfer.heads.losses import LOSSES
+from prunetransfer.models.backbones import Backbone
+from prunetransfer.pruning.masks import global_mask
+from prunetransfer.pruning.scores import SCORES
 
 # torch computes a ViT's attention image after image under vmap, and says so each time.
 pytestmark = pytest.mark.filterwarnings("ignore:There is a performance drop")

@@ -16,12 +16,13 @@ from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from unit.networks import BACKBONES, backbone_of, head_of, images_of
 
-from prunetransfer.backbones import Backbone
-from prunetransfer.curvature import block, diagonal, gradients, hutchinson
+from prunetransfer.criteria import block, diagonal
+from prunetransfer.curvature import gradients, hutchinson
 from prunetransfer.curvature.gradients import layer_gradients
 from prunetransfer.curvature.seeds import CURVATURES, seeds
 from prunetransfer.heads import Head
-from prunetransfer.losses import LOSSES
+from prunetransfer.heads.losses import LOSSES
+from prunetransfer.models.backbones import Backbone
 
 IMAGES = images_of(5)
 BLOCK, DAMPING = 7, 1e-2

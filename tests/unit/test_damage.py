@@ -10,14 +10,14 @@ import pandas as pd
 import pytest
 import torch
 
-from prunetransfer.artifacts import ArtifactError, check, read_metadata, read_tensors, write_tensors
 from prunetransfer.datasets.prepared import Preparation, write_split
 from prunetransfer.datasets.samples import Samples
 from prunetransfer.datasets.splits import read_split
 from prunetransfer.heads import Head, read_head, write_head
-from prunetransfer.masks import read_mask, write_mask
-from prunetransfer.schemas.accuracy import PREDICTIONS
-from prunetransfer.tables import read_table, table_metadata, write_table
+from prunetransfer.pruning.masks import read_mask, write_mask
+from prunetransfer.storage.artifacts import ArtifactError, check, read_metadata, read_tensors, write_tensors
+from prunetransfer.storage.schemas.accuracy import PREDICTIONS
+from prunetransfer.storage.tables import read_table, table_metadata, write_table
 
 CPU = torch.device("cpu")
 WEIGHTS = {"conv.weight": np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4), "steps": np.array(7)}

@@ -9,7 +9,8 @@ import pytest
 import torch
 from gpu.pretended import pretended_gpu
 
-from prunetransfer import devices, process
+from prunetransfer.runtime import devices
+from prunetransfer.storage import provenance as process
 
 WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 

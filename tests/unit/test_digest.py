@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from prunetransfer import digest
+from prunetransfer.stages import code_digest as digest
 
+SCORES = "pruning/scores.py"
 SCORE_SCRIPT = """
-from prunetransfer.scores import SCORES
-from prunetransfer.stage import stage
+from prunetransfer.pruning.scores import SCORES
+from prunetransfer.stages.stage import stage
 
 with stage(snakemake):
     print(SCORES)
@@ -74,7 +75,7 @@ READERS = {
 @pytest.mark.parametrize("score", [None, "diagonal"])
 def test_what_only_a_reader_sees_does_not_count(package, script, change, score):
     before = code_digest(script, score=score)
-    edit(package / "scores.py", READERS[change])
+    edit(package / SCORES, READERS[change])
     assert code_digest(script, score=score) == before
 
 
@@ -86,16 +87,16 @@ def test_file_times_do_not_count(package, script):
 
 
 def test_where_the_files_lie_does_not_count(package, script, tmp_path, monkeypatch):
-    before = code_digest(script, "curvature.block")
+    before = code_digest(script, "criteria.block")
     for parent in ("a", "z"):  # to one side of the package and to the other
         moved = tmp_path / parent / "compute_score.py"
         moved.parent.mkdir()
         shutil.copy(script, moved)
-        assert code_digest(moved, "curvature.block") == before
+        assert code_digest(moved, "criteria.block") == before
     elsewhere = tmp_path / "site-packages" / "prunetransfer"
     shutil.copytree(package, elsewhere)
     monkeypatch.setattr(digest, "PACKAGE", elsewhere)
-    assert code_digest(script, "curvature.block") == before
+    assert code_digest(script, "criteria.block") == before
 
 
 def test_the_script_itself_counts(package, script):
@@ -104,7 +105,7 @@ def test_the_script_itself_counts(package, script):
     assert code_digest(script) != before
 
 
-@pytest.mark.parametrize("file", ["scores.py", "stage.py"])
+@pytest.mark.parametrize("file", ["pruning/scores.py", "stages/stage.py"])
 def test_what_the_script_imports_counts(package, script, file):
     before = code_digest(script)
     edit(package / file, lambda text: text + "\nMORE = 1\n")
@@ -118,14 +119,15 @@ def test_what_the_script_does_not_import_does_not_count(package, script):
 
 
 @pytest.mark.parametrize(
-    "file", ["backbones.py", "artifacts.py", "datasets/splits.py", "curvature/gradients.py", "losses.py"]
+    "file",
+    ["models/backbones.py", "storage/artifacts.py", "datasets/splits.py", "curvature/gradients.py", "heads/losses.py"],
 )
 def test_modules_named_at_run_time_count_with_all_they_import(package, script, file):
-    alone, whole = code_digest(script), code_digest(script, "curvature.diagonal")
+    alone, whole = code_digest(script), code_digest(script, "criteria.diagonal")
     assert alone != whole
     edit(package / file, lambda text: text + "\nMORE = 1\n")
     assert code_digest(script) == alone
-    assert code_digest(script, "curvature.diagonal") != whole
+    assert code_digest(script, "criteria.diagonal") != whole
 
 
 @pytest.mark.parametrize(
@@ -169,7 +171,7 @@ def test_an_edited_score_leaves_the_others(package, script):
     names = ("magnitude", "diagonal", "block")
     before = {name: code_digest(script, score=name) for name in names}
     assert len(set(before.values())) == 3
-    edit(package / "scores.py", replaced("0.5 * w.square() / curvature", "0.6 * w.square() / curvature"))
+    edit(package / SCORES, replaced("0.5 * w.square() / curvature", "0.6 * w.square() / curvature"))
     after = {name: code_digest(script, score=name) for name in names}
     assert [name for name in names if after[name] != before[name]] == ["block"]
 
@@ -177,20 +179,24 @@ def test_an_edited_score_leaves_the_others(package, script):
 def test_a_new_score_leaves_the_others(package, script):
     before = [code_digest(script, score=name) for name in ("magnitude", "block")]
     edit(
-        package / "scores.py", lambda text: text + "\n\n@pruning_score(curvature=None)\ndef none(w, c):\n    return w\n"
+        package / SCORES,
+        lambda text: text + "\n\n@pruning_score(curvature=None)\ndef none(w, c):\n    return w\n",
     )
     assert [code_digest(script, score=name) for name in ("magnitude", "block")] == before
 
 
 def test_what_all_scores_share_counts_for_each(package, script):
     before = {name: code_digest(script, score=name) for name in ("magnitude", "block")}
-    edit(package / "scores.py", lambda text: text + "\n\ndef helper():\n    return 1\n")
+    edit(package / SCORES, lambda text: text + "\n\ndef helper():\n    return 1\n")
     assert all(code_digest(script, score=name) != old for name, old in before.items())
 
 
 def test_a_score_that_reads_other_curvature_counts(package, script):
     before = code_digest(script, score="diagonal")
-    edit(package / "scores.py", replaced('@pruning_score(curvature="diagonal")', '@pruning_score(curvature="block")'))
+    edit(
+        package / SCORES,
+        replaced('@pruning_score(curvature="diagonal")', '@pruning_score(curvature="block")'),
+    )
     assert code_digest(script, score="diagonal") != before
 
 

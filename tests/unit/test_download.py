@@ -9,8 +9,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from prunetransfer.artifacts import ArtifactError
-from prunetransfer.weights.download import download
+from prunetransfer.models.download import download
+from prunetransfer.storage.artifacts import ArtifactError
 
 CONTENT = bytes(range(256)) * 4096
 DIGEST = hashlib.sha256(CONTENT).hexdigest()

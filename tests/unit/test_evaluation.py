@@ -11,15 +11,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from unit.networks import BACKBONES, CLASSES, backbone_of, head_of, images_of, state_of, weights_of
 
-from prunetransfer.artifacts import write_tensors
-from prunetransfer.backbones import Backbone, extract_features, load_mask
 from prunetransfer.datasets.splits import Split
-from prunetransfer.devices import in_batches
-from prunetransfer.evaluation import evaluate_grid
+from prunetransfer.evaluation.grid import evaluate_grid
 from prunetransfer.heads import Head
 from prunetransfer.heads.fitting import fit_head
 from prunetransfer.heads.knn import nearest_neighbours
-from prunetransfer.masks import achieved_sparsity, global_mask, read_mask, write_mask
+from prunetransfer.models.backbones import Backbone, extract_features, load_mask
+from prunetransfer.pruning.masks import achieved_sparsity, global_mask, read_mask, write_mask
+from prunetransfer.runtime.devices import in_batches
+from prunetransfer.storage.artifacts import write_tensors
 
 SPARSITIES = [0.0, 0.3, 0.7]
 COUNT = 260  # more than one batch

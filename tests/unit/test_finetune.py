@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from unit.networks import BACKBONES, CLASSES, backbone_of, head_of, images_of, state_of
 
-from prunetransfer.backbones import Backbone, extract_features
 from prunetransfer.heads import Head
+from prunetransfer.models.backbones import Backbone, extract_features
 from prunetransfer.recovery.finetune import recover
 
 TRAIN = images_of(12)

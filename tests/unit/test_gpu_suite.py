@@ -13,8 +13,9 @@ from gpu.pretended import MixedDevices, pretended_gpu
 from gpu.stages import RECOVERED, SCORED, STAGES, Case, Place, assert_agree, resumed
 from torch._subclasses import FakeTensorMode
 
-from prunetransfer import process, recovery
-from prunetransfer.scores import SCORES
+from prunetransfer import recovery
+from prunetransfer.pruning.scores import SCORES
+from prunetransfer.storage import provenance as process
 
 # torch computes a ViT's attention image after image under vmap, and says so each time.
 pytestmark = pytest.mark.filterwarnings("ignore:There is a performance drop", "ignore:CUDA is not available")

@@ -21,7 +21,8 @@ from unit.reference import (
     relative_error,
 )
 
-from prunetransfer.curvature import gradients, layers
+from prunetransfer.curvature import gradients
+from prunetransfer.layers import rules as layers
 
 
 class Network(nn.Module):

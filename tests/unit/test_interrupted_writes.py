@@ -9,7 +9,7 @@ import sys
 import numpy as np
 import pytest
 
-from prunetransfer.artifacts import read_tensors, write_tensors
+from prunetransfer.storage.artifacts import read_tensors, write_tensors
 
 LIMIT = 4096  # bytes a file
 
@@ -22,12 +22,12 @@ WRITERS = {
     "state": "SavedState(path, {}, []).save({'w': torch.ones(10**5)})",
 }
 PREAMBLES = {
-    "tensors": "import numpy as np; from prunetransfer.artifacts import write_tensors",
-    "stream": "import numpy as np; from prunetransfer.artifacts import write_stream",
-    "table": "import numpy as np, pandas as pd, pyarrow as pa; from prunetransfer.schemas.columns import key; "
-    "from prunetransfer.tables import write_table; SCHEMA = pa.schema([key('a', pa.float64(), '')])",
+    "tensors": "import numpy as np; from prunetransfer.storage.artifacts import write_tensors",
+    "stream": "import numpy as np; from prunetransfer.storage.artifacts import write_stream",
+    "table": "import numpy as np, pandas as pd, pyarrow as pa; from prunetransfer.storage.schemas.columns import key; "
+    "from prunetransfer.storage.tables import write_table; SCHEMA = pa.schema([key('a', pa.float64(), '')])",
     "figure": "from matplotlib.figure import Figure; from prunetransfer.figures.style import save",
-    "state": "import torch; from prunetransfer.saved_state import SavedState",
+    "state": "import torch; from prunetransfer.training.saved_state import SavedState",
 }
 
 

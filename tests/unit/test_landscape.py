@@ -13,10 +13,11 @@ from torch.autograd.functional import hessian, jacobian
 from torch.func import functional_call
 from unit.networks import BACKBONES, CLASSES, backbone_of, head_of, images_of
 
-from prunetransfer.landscape import spectrum, task
-from prunetransfer.landscape.operators import differentiable, flat
+from prunetransfer.curvature import task
+from prunetransfer.curvature.operators import differentiable, flat
+from prunetransfer.curvature.task import Task
+from prunetransfer.landscape import spectrum
 from prunetransfer.landscape.perturbation import Surroundings
-from prunetransfer.landscape.task import Task
 
 # torch computes a ViT's attention image after image under vmap, and says so each time.
 pytestmark = pytest.mark.filterwarnings("ignore:There is a performance drop")

@@ -12,13 +12,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from prunetransfer import leases
-from prunetransfer.devices import prepare_process
+from prunetransfer.runtime import leases
+from prunetransfer.runtime.devices import prepare_process
 
 JOB = """
 import sys, time
 from pathlib import Path
-from prunetransfer.leases import lease
+from prunetransfer.runtime.leases import lease
 print(lease(sys.argv[3:], int(sys.argv[2]), Path(sys.argv[1])), flush=True)
 time.sleep(600)
 """

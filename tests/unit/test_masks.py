@@ -9,8 +9,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from prunetransfer.artifacts import ArtifactError, write_tensors
-from prunetransfer.masks import achieved_sparsity, global_mask, layer_counts, read_mask, write_mask
+from prunetransfer.pruning.masks import achieved_sparsity, global_mask, layer_counts, read_mask, write_mask
+from prunetransfer.storage.artifacts import ArtifactError, write_tensors
 
 GRID = [k / 100 for k in range(100)]
 SHAPES = {"stem": (2, 3, 1, 2), "blocks.9": (7,), "blocks.10": (5, 4)}  # 39 weights, no order of names
@@ -129,5 +129,5 @@ def test_layer_counts_follow_the_layers_and_sum_to_the_whole():
 
 
 def test_masks_and_scores_start_without_torch():
-    code = "import sys, prunetransfer.masks, prunetransfer.scores; sys.exit('torch' in sys.modules)"
+    code = "import sys, prunetransfer.pruning.masks, prunetransfer.pruning.scores; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": ":".join(sys.path)}).returncode == 0

@@ -7,15 +7,16 @@ import sys
 
 import pytest
 
-from prunetransfer import lockstep, memory
+from prunetransfer.config import memory
 from prunetransfer.curvature import gradients, hutchinson
+from prunetransfer.layers import lockstep
 
 DIAGONAL = {"score": "diagonal", "curvature": "empirical", "samples": 256}
 BLOCK = DIAGONAL | {"score": "block", "memory_budget": 500, "block_size": 64}
 
 
 def test_planning_imports_no_torch():
-    code = "import sys, prunetransfer.memory; sys.exit('torch' in sys.modules)"
+    code = "import sys, prunetransfer.config.memory; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

@@ -9,18 +9,18 @@ from unit.findings import empty, findings, no_findings
 
 from prunetransfer.analysis.comparisons import compare_scores, recovery_changes, retention_intervals
 from prunetransfer.analysis.dense import beside_chance, dense_table
-from prunetransfer.analysis.findings import Findings
 from prunetransfer.analysis.influence import kept_overlap, mask_overlaps
 from prunetransfer.analysis.outcomes import read_outcomes
 from prunetransfer.analysis.predicted import predicted_increase, predicted_losses, predicted_safe
-from prunetransfer.analysis.prose import page
 from prunetransfer.analysis.safe import halves, safe_table
-from prunetransfer.analysis.summary import summarise
-from prunetransfer.artifacts import ArtifactError, provenance
-from prunetransfer.pages import markdown
-from prunetransfer.schemas.accuracy import PREDICTIONS
-from prunetransfer.schemas.registry import TABLES
-from prunetransfer.tables import read_table, table_metadata, write_table
+from prunetransfer.report.findings import Findings
+from prunetransfer.report.pages import markdown
+from prunetransfer.report.summary import summarise
+from prunetransfer.report.verdicts import page
+from prunetransfer.storage.artifacts import ArtifactError, provenance
+from prunetransfer.storage.schemas.accuracy import PREDICTIONS
+from prunetransfer.storage.schemas.registry import TABLES
+from prunetransfer.storage.tables import read_table, table_metadata, write_table
 
 IMAGES = 200
 LABELS = np.arange(IMAGES) % 4

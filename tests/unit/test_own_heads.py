@@ -9,15 +9,15 @@ import pytest
 import torch
 from torch import nn
 
-from prunetransfer.artifacts import write_tensors
-from prunetransfer.backbones import CLASSIFIER, build_network, extract_features, load_backbone
 from prunetransfer.datasets.prepared import Preparation, write_split
 from prunetransfer.datasets.samples import load_samples
 from prunetransfer.datasets.splits import Split, read_split
 from prunetransfer.heads import Head, read_head, write_head
 from prunetransfer.heads.own import own_head
-from prunetransfer.weights.checkpoints import as_timm_reads, convert, read_checkpoint
-from prunetransfer.weights.classifier import own_classifier
+from prunetransfer.models.backbones import CLASSIFIER, build_network, extract_features, load_backbone
+from prunetransfer.models.checkpoints import as_timm_reads, convert, read_checkpoint
+from prunetransfer.models.classifier import own_classifier
+from prunetransfer.storage.artifacts import write_tensors
 
 CLASSES = 7
 SIZE = 32

@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from unit.findings import no_findings
 
-from prunetransfer.analysis.overview import overview
-from prunetransfer.pages import Heading, Picture, Points, Table, html, markdown
-from prunetransfer.schemas.costs import COSTS
+from prunetransfer.report.overview import overview
+from prunetransfer.report.pages import Heading, Picture, Points, Table, html, markdown
+from prunetransfer.storage.schemas.costs import COSTS
 
 BLOCKS = [
     Heading("a < b", 1),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils import parametrizations, parametrize, prune, spectral_norm, weight_norm
 
-from prunetransfer.plain import plain
+from prunetransfer.models.plain import plain
 
 
 class Doubled(nn.Module):

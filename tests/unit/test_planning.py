@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from prunetransfer.curvature.damping import GRID
-from prunetransfer.planning import Job, duration, modelled_seconds, page, plan, size
+from prunetransfer.criteria.damping import GRID
+from prunetransfer.stages.planning import Job, duration, modelled_seconds, page, plan, size
 
 
 @pytest.fixture

@@ -17,12 +17,12 @@ from safetensors.numpy import save_file
 from snakemake.iocontainers import Params, Wildcards
 from timm.data import create_transform
 
-from prunetransfer import process
-from prunetransfer.artifacts import ArtifactError, read_metadata, read_tensors, write_stream, write_tensors
 from prunetransfer.datasets import prepared
 from prunetransfer.datasets.prepared import Preparation, readable, refuse_overlap, write_split
 from prunetransfer.datasets.samples import Samples, load_samples
 from prunetransfer.datasets.splits import Split, read_split
+from prunetransfer.storage import provenance as process
+from prunetransfer.storage.artifacts import ArtifactError, read_metadata, read_tensors, write_stream, write_tensors
 
 FEW = {"train_per_class": 3, "test_per_class": 2}
 WHITE, BLACK, RED = (255, 255, 255), (0, 0, 0), (200, 0, 0)

@@ -12,14 +12,14 @@ import torch
 from torch.nn import functional as F
 from unit.networks import CONV, VIT, backbone_of, images_of, state_of
 
-from prunetransfer import saved_state
-from prunetransfer.backbones import Backbone, build_backbone, extract_features
 from prunetransfer.datasets.splits import Split
-from prunetransfer.pretraining.card import card_of, checkpoint_of
-from prunetransfer.pretraining.monitor import Monitor, spread_of
-from prunetransfer.pretraining.run import Pretraining, hold_out, pretrain
-from prunetransfer.saved_state import SavedState
+from prunetransfer.models.backbones import Backbone, build_backbone, extract_features
+from prunetransfer.training import saved_state
 from prunetransfer.training.augmentation import random_view
+from prunetransfer.training.card import card_of, checkpoint_of
+from prunetransfer.training.monitor import Monitor, spread_of
+from prunetransfer.training.pretraining import Pretraining, hold_out, pretrain
+from prunetransfer.training.saved_state import SavedState
 
 RECIPE = {
     "epochs": 8,
@@ -59,7 +59,7 @@ def trained(objective: str, kind: str = "conv", seed: int = 0, saved: SavedState
 
 def objective_of(name: str, **changed) -> Pretraining:
     torch.manual_seed(0)
-    module = importlib.import_module(f"prunetransfer.pretraining.{name.replace('-', '_')}")
+    module = importlib.import_module(f"prunetransfer.training.objectives.{name.replace('-', '_')}")
     pretraining = module.build(fresh(), 5, 3, **OBJECTIVES[name] | changed)
     pretraining.start_epoch(1)
     return pretraining
@@ -164,7 +164,7 @@ def test_divergence_names_step_and_learning_rate():
 def test_a_missing_package_is_named(monkeypatch):
     for name in [name for name in sys.modules if name.split(".")[0] == "lightly"]:
         monkeypatch.delitem(sys.modules, name)
-    monkeypatch.delitem(sys.modules, "prunetransfer.pretraining.dino", raising=False)
+    monkeypatch.delitem(sys.modules, "prunetransfer.training.objectives.dino", raising=False)
     monkeypatch.setitem(sys.modules, "lightly", None)
     with pytest.raises(ValueError, match=r"dino needs the package lightly: pip install 'prunetransfer\[pretraining\]'"):
         trained("dino")

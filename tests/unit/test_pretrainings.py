@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 from unit.findings import findings
 
-from prunetransfer.analysis.answer import answer
-from prunetransfer.analysis.pretraining_answer import pretraining_sentences
 from prunetransfer.analysis.pretrainings import compare_pretrainings, grouped, pretraining_retentions
 from prunetransfer.config.groups import pretraining_groups, recovery_methods, several_pretrainings
-from prunetransfer.pages import markdown
-from prunetransfer.schemas.pretrainings import PRETRAINING_COMPARISONS, PRETRAININGS
-from prunetransfer.tables import read_table, write_table
+from prunetransfer.report.answer import answer
+from prunetransfer.report.pages import markdown
+from prunetransfer.report.pretrainings import pretraining_sentences
+from prunetransfer.storage.schemas.pretrainings import PRETRAINING_COMPARISONS, PRETRAININGS
+from prunetransfer.storage.tables import read_table, write_table
 
 IMAGES = 400
 LABELS = {

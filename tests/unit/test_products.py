@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from unit.networks import backbone_of
 from unit.networks import images_of as images_of_tiny
 
-from prunetransfer.products import matrices, products, unreached
+from prunetransfer.models.products import matrices, products, unreached
 
 IMAGES = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
 

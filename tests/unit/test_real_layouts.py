@@ -17,12 +17,12 @@ from unit.reference import CLASSES, backbone_of, head_of, images_of
 from unit.test_architectures import FAMILIES, SMALL, network_of
 from unit.test_recoveries import assert_least_squares, assert_moments
 
-from prunetransfer.backbones import Backbone
-from prunetransfer.curvature import block, diagonal
+from prunetransfer.criteria import block, diagonal
 from prunetransfer.datasets.splits import Split
 from prunetransfer.heads import Head
+from prunetransfer.models.backbones import Backbone
+from prunetransfer.pruning.scores import SCORES
 from prunetransfer.recovery import batchnorm, compensate, moments, reconstruct
-from prunetransfer.scores import SCORES
 
 COUNT, BLOCK, SAMPLED, DAMPING = 3, 8, 4, 1e-2
 DRAW = {"loss": "squared", "samples": COUNT, "sampling": "uniform"}

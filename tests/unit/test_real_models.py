@@ -12,13 +12,13 @@ import yaml
 from timm.data import ImageNetInfo
 from torch import nn
 
-from prunetransfer.backbones import Backbone, build_network, extract_features
 from prunetransfer.config.data_configs import data_config
 from prunetransfer.datasets.files import ImageFiles
 from prunetransfer.datasets.prepared import Preparation
-from prunetransfer.digest import file_digest
-from prunetransfer.weights.checkpoints import read_checkpoint
-from prunetransfer.weights.packages import package_file
+from prunetransfer.models.backbones import Backbone, build_network, extract_features
+from prunetransfer.models.checkpoints import read_checkpoint
+from prunetransfer.models.packages import package_file
+from prunetransfer.stages.code_digest import file_digest
 
 MODELS = {
     "mobilenetv2_100_tf2ptq_fp16": (

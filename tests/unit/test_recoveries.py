@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from unit.networks import BACKBONES, SIZE, backbone_of, head_of, images_of, state_of
 
-from prunetransfer import lockstep
-from prunetransfer.backbones import Backbone
-from prunetransfer.lockstep import Layer, walk
+from prunetransfer.layers import lockstep
+from prunetransfer.layers.lockstep import Layer, walk
+from prunetransfer.models.backbones import Backbone
 from prunetransfer.recovery import UNLABELLED, batchnorm, compensate, moments, reconstruct
 
 IMAGES = replace(images_of(24), labels=None)

@@ -14,23 +14,23 @@ import numpy as np
 import pytest
 import torch
 
-from prunetransfer.artifacts import ArtifactError, write_tensors
-from prunetransfer.backbones import build_network, extract_features, load_backbone
-from prunetransfer.curvature.block import inverse_diagonals
-from prunetransfer.curvature.diagonal import mean_squares
+from prunetransfer.criteria.block import inverse_diagonals
+from prunetransfer.criteria.diagonal import mean_squares
 from prunetransfer.curvature.gradients import layer_gradients
 from prunetransfer.curvature.seeds import seeds
 from prunetransfer.datasets.prepared import Preparation, write_split
 from prunetransfer.datasets.samples import load_samples
 from prunetransfer.datasets.splits import Split, draw_images, read_split
-from prunetransfer.evaluation import evaluate_grid
+from prunetransfer.evaluation.grid import evaluate_grid
 from prunetransfer.heads import Head
 from prunetransfer.heads.ridge import fit_ridge
-from prunetransfer.masks import global_mask, write_mask
+from prunetransfer.models.backbones import build_network, extract_features, load_backbone
+from prunetransfer.models.checkpoints import convert, read_checkpoint
+from prunetransfer.models.sources import fetch
+from prunetransfer.pruning.masks import global_mask, write_mask
+from prunetransfer.pruning.scores import SCORES
 from prunetransfer.recovery import UNLABELLED, batchnorm, compensate, moments, reconstruct
-from prunetransfer.scores import SCORES
-from prunetransfer.weights.checkpoints import convert, read_checkpoint
-from prunetransfer.weights.sources import fetch
+from prunetransfer.storage.artifacts import ArtifactError, write_tensors
 
 SETTINGS = {
     "architecture": "resnet20:resnet20",

@@ -13,9 +13,9 @@ from torch import Tensor
 from unit.networks import backbone_of, images_of, state_of
 from unit.test_finetune import SETTINGS, pruned
 
-from prunetransfer import saved_state
 from prunetransfer.recovery import finetune
-from prunetransfer.saved_state import SavedState
+from prunetransfer.training import saved_state
+from prunetransfer.training.saved_state import SavedState
 
 LONG = SETTINGS | {"epochs": 4, "momentum": 0.5, "least_crop": 0.3, "milestones": [2]}
 

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from prunetransfer.stage import LONGEST, stage
+from prunetransfer.stages.stage import LONGEST, stage
 
 
 def told(error: Exception, log, capfd: pytest.CaptureFixture[str]) -> str:

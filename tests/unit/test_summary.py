@@ -9,8 +9,8 @@ import pytest
 from unit.findings import empty
 
 from prunetransfer.__main__ import main
-from prunetransfer.schemas.registry import TABLES
-from prunetransfer.tables import write_table
+from prunetransfer.storage.schemas.registry import TABLES
+from prunetransfer.storage.tables import write_table
 
 
 def said(monkeypatch: pytest.MonkeyPatch, folder: Path) -> str:

@@ -7,12 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from prunetransfer.artifacts import ArtifactError
-from prunetransfer.schemas.accuracy import ACCURACY, PREDICTIONS
-from prunetransfer.schemas.columns import CLASSES
-from prunetransfer.schemas.masks import DAMPING, LAYER_SPARSITY
-from prunetransfer.schemas.registry import TABLES
-from prunetransfer.tables import keys, read_table, table_metadata, write_table
+from prunetransfer.storage.artifacts import ArtifactError
+from prunetransfer.storage.schemas.accuracy import ACCURACY, PREDICTIONS
+from prunetransfer.storage.schemas.columns import CLASSES
+from prunetransfer.storage.schemas.masks import DAMPING, LAYER_SPARSITY
+from prunetransfer.storage.schemas.registry import TABLES
+from prunetransfer.storage.tables import keys, read_table, table_metadata, write_table
 
 DOCS = Path(__file__).parents[2] / "docs/results.md"
 

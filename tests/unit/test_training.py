@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 from unit.networks import backbone_of, images_of
 
-from prunetransfer.losses import cross_entropy, squared
+from prunetransfer.heads.losses import cross_entropy, squared
 from prunetransfer.training.augmentation import YIQ, crop_and_flip, jitter_colours, random_view, shift_and_flip
 from prunetransfer.training.optimizers import make_optimizer
 

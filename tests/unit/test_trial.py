@@ -14,11 +14,11 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 from unit.networks import BACKBONES, MEAN, STD, head_of, images_of
 
-from prunetransfer.artifacts import write_tensors
-from prunetransfer.backbones import Backbone, build_backbone, build_network, extract_features, load_backbone
-from prunetransfer.evaluation import evaluate_grid
-from prunetransfer.masks import write_mask
-from prunetransfer.trial import TrialError, check_pruned, settle_layout, try_backbone
+from prunetransfer.evaluation.grid import evaluate_grid
+from prunetransfer.models.backbones import Backbone, build_backbone, build_network, extract_features, load_backbone
+from prunetransfer.models.trial import TrialError, check_pruned, settle_layout, try_backbone
+from prunetransfer.pruning.masks import write_mask
+from prunetransfer.storage.artifacts import write_tensors
 
 SIZE = 8
 IMAGES = images_of(4).images

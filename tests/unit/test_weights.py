@@ -15,11 +15,11 @@ from safetensors.torch import save_file
 from torch import nn
 from unit.networks import ConvNet, backbone_of, state_of
 
-from prunetransfer.artifacts import ArtifactError
-from prunetransfer.backbones import build_network
-from prunetransfer.weights import sources
-from prunetransfer.weights.checkpoints import as_timm_reads, convert, read_checkpoint, renamed
-from prunetransfer.weights.sources import fetch
+from prunetransfer.models import sources
+from prunetransfer.models.backbones import build_network
+from prunetransfer.models.checkpoints import as_timm_reads, convert, read_checkpoint, renamed
+from prunetransfer.models.sources import fetch
+from prunetransfer.storage.artifacts import ArtifactError
 
 RESNET = {"layers": [1, 1, 1, 1], "channels": [4, 4, 4, 8]}
 

@@ -19,13 +19,13 @@ from prunetransfer.config.groups import pretraining_groups, recovery_methods, se
 from prunetransfer.config.pins import pin
 from prunetransfer.config.reading import from_command_line, refuse_duplicate_keys
 from prunetransfer.datasets.downloads import DOWNLOADS, folder_of, origin
-from prunetransfer.digest import code_digest, git_revision, short_digest
-from prunetransfer.jobs import split_name
-from prunetransfer.leases import JOBS_PER_GPU
-from prunetransfer.memory import reading, recovering, scoring
-from prunetransfer.process import REVISION
+from prunetransfer.stages.code_digest import code_digest, git_revision, short_digest
+from prunetransfer.stages.jobs import split_name
+from prunetransfer.runtime.leases import JOBS_PER_GPU
+from prunetransfer.config.memory import reading, recovering, scoring
+from prunetransfer.storage.provenance import REVISION
 from prunetransfer.recovery import RESUMABLE, UNLABELLED
-from prunetransfer.scores import SCORES
+from prunetransfer.pruning.scores import SCORES
 
 # A job on a cluster reads this file anew; it goes on with the config that its run began with, whatever was edited since.
 BEGAN_WITH = "PRUNETRANSFER_CONFIG"
@@ -215,7 +215,7 @@ def architecture(wildcards):
 
 
 def memory(estimate, *settings):
-    """What a job asks for: an estimate of prunetransfer.memory by the job's settings and the size of its images."""
+    """What a job asks for: an estimate of prunetransfer.config.memory by the job's settings and the size of its images."""
 
     def needed(wildcards):
         return estimate(*(of(wildcards) for of in settings), config["backbones"][wildcards.backbone]["size"])
@@ -265,7 +265,7 @@ def score_settings(wildcards):
 def score_digest(wildcards):
     function = score_function(split_name(wildcards.criterion)[0])
     curvature = SCORES[function].curvature
-    return code("compute_score", *([f"curvature.{curvature}"] if curvature else []), score=function)
+    return code("compute_score", *([f"criteria.{curvature}"] if curvature else []), score=function)
 
 
 def links(recovery):

@@ -4,11 +4,11 @@ import pandas as pd
 
 from prunetransfer.analysis.dense import above_chance
 from prunetransfer.analysis.shared import with_seeds
-from prunetransfer.artifacts import provenance
-from prunetransfer.schemas.accuracy import ACCURACY, EVALUATION
-from prunetransfer.schemas.dense import DENSE
-from prunetransfer.stage import stage
-from prunetransfer.tables import read_table, write_table
+from prunetransfer.stages.stage import stage
+from prunetransfer.storage.artifacts import provenance
+from prunetransfer.storage.schemas.accuracy import ACCURACY, EVALUATION
+from prunetransfer.storage.schemas.dense import DENSE
+from prunetransfer.storage.tables import read_table, write_table
 
 with stage(snakemake):
     frame = pd.concat([read_table(path, EVALUATION) for path in snakemake.input.rows], ignore_index=True)

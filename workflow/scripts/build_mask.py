@@ -1,8 +1,8 @@
 """Keep the weights of highest score."""
 
-from prunetransfer.artifacts import provenance, read_tensors
-from prunetransfer.masks import global_mask, write_mask
-from prunetransfer.stage import stage
+from prunetransfer.pruning.masks import global_mask, write_mask
+from prunetransfer.stages.stage import stage
+from prunetransfer.storage.artifacts import provenance, read_tensors
 
 with stage(snakemake):
     sparsity = float(snakemake.wildcards.sparsity)

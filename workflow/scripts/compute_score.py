@@ -2,13 +2,13 @@
 
 import importlib
 
-from prunetransfer.artifacts import provenance, write_tensors
-from prunetransfer.backbones import load_backbone
 from prunetransfer.datasets.splits import read_split
-from prunetransfer.devices import prepare_process
 from prunetransfer.heads import read_head
-from prunetransfer.scores import SCORES
-from prunetransfer.stage import stage
+from prunetransfer.models.backbones import load_backbone
+from prunetransfer.pruning.scores import SCORES
+from prunetransfer.runtime.devices import prepare_process
+from prunetransfer.stages.stage import stage
+from prunetransfer.storage.artifacts import provenance, write_tensors
 
 with stage(snakemake):
     settings, seed = dict(snakemake.params.score), int(snakemake.wildcards.seed)
@@ -17,7 +17,7 @@ with stage(snakemake):
     backbone = load_backbone(snakemake.params.backbone, snakemake.input.weights, device)
     curvature, record = {}, {}
     if score.curvature is not None:
-        kind = importlib.import_module(f"prunetransfer.curvature.{score.curvature}")
+        kind = importlib.import_module(f"prunetransfer.criteria.{score.curvature}")
         head, train = read_head(snakemake.input.head, device), read_split(snakemake.input.train)
         curvature, record = kind.compute(backbone, head, train, seed, **settings)
     weights = {name: weight.detach() for name, weight in backbone.prunable().items()}

@@ -6,10 +6,10 @@ from collections import defaultdict
 import pandas as pd
 
 from prunetransfer.analysis.convergence import agreement
-from prunetransfer.artifacts import provenance, read_metadata, read_tensors
-from prunetransfer.schemas.masks import CONVERGENCE
-from prunetransfer.stage import stage
-from prunetransfer.tables import write_table
+from prunetransfer.stages.stage import stage
+from prunetransfer.storage.artifacts import provenance, read_metadata, read_tensors
+from prunetransfer.storage.schemas.masks import CONVERGENCE
+from prunetransfer.storage.tables import write_table
 
 with stage(snakemake):
     sweeps = defaultdict(list)

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from prunetransfer.artifacts import provenance, read_metadata
-from prunetransfer.costs import job_costs
-from prunetransfer.jobs import split_name
-from prunetransfer.schemas.costs import COSTS
-from prunetransfer.stage import stage
-from prunetransfer.tables import table_metadata, write_table
+from prunetransfer.stages.benchmarks import job_costs
+from prunetransfer.stages.jobs import split_name
+from prunetransfer.stages.stage import stage
+from prunetransfer.storage.artifacts import provenance, read_metadata
+from prunetransfer.storage.schemas.costs import COSTS
+from prunetransfer.storage.tables import table_metadata, write_table
 
 READERS = {
     ".safetensors": read_metadata,

@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from prunetransfer.artifacts import provenance, read_metadata
-from prunetransfer.schemas.masks import DAMPING
-from prunetransfer.stage import stage
-from prunetransfer.tables import write_table
+from prunetransfer.stages.stage import stage
+from prunetransfer.storage.artifacts import provenance, read_metadata
+from prunetransfer.storage.schemas.masks import DAMPING
+from prunetransfer.storage.tables import write_table
 
 with stage(snakemake):
     rows = []

@@ -1,10 +1,10 @@
 """Put the dense backbones' accuracy beside chance."""
 
 from prunetransfer.analysis.dense import dense_table
-from prunetransfer.artifacts import provenance
-from prunetransfer.schemas.dense import DENSE
-from prunetransfer.stage import stage
-from prunetransfer.tables import write_table
+from prunetransfer.stages.stage import stage
+from prunetransfer.storage.artifacts import provenance
+from prunetransfer.storage.schemas.dense import DENSE
+from prunetransfer.storage.tables import write_table
 
 with stage(snakemake):
     confidence = snakemake.params.confidence

@@ -3,9 +3,9 @@
 import json
 from pathlib import Path
 
-from prunetransfer.artifacts import provenance, write_atomically
 from prunetransfer.datasets.downloads import download
-from prunetransfer.stage import stage
+from prunetransfer.stages.stage import stage
+from prunetransfer.storage.artifacts import provenance, write_atomically
 
 with stage(snakemake):
     record = Path(snakemake.output[0])

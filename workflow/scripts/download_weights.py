@@ -4,14 +4,14 @@ from pathlib import Path
 
 import torch
 
-from prunetransfer.artifacts import check, provenance, write_tensors
-from prunetransfer.backbones import build_network
-from prunetransfer.digest import file_digest
-from prunetransfer.stage import stage
-from prunetransfer.trial import try_backbone
-from prunetransfer.weights.checkpoints import as_timm_reads, convert, read_checkpoint
-from prunetransfer.weights.classifier import own_classifier
-from prunetransfer.weights.sources import fetch
+from prunetransfer.models.backbones import build_network
+from prunetransfer.models.checkpoints import as_timm_reads, convert, read_checkpoint
+from prunetransfer.models.classifier import own_classifier
+from prunetransfer.models.sources import fetch
+from prunetransfer.models.trial import try_backbone
+from prunetransfer.stages.code_digest import file_digest
+from prunetransfer.stages.stage import stage
+from prunetransfer.storage.artifacts import check, provenance, write_tensors
 
 with stage(snakemake):
     weights, backbone = snakemake.params.weights, snakemake.params.backbone

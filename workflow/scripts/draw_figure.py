@@ -4,8 +4,8 @@ import importlib
 
 from prunetransfer.analysis.retention import shown
 from prunetransfer.figures.style import empty, save
-from prunetransfer.stage import stage
-from prunetransfer.tables import read_table
+from prunetransfer.stages.stage import stage
+from prunetransfer.storage.tables import read_table
 
 NOTHING = "Nothing to show: no row of the tables is about a target on which the dense backbone is above chance."
 

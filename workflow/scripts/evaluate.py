@@ -2,16 +2,16 @@
 
 import pandas as pd
 
-from prunetransfer.artifacts import provenance
-from prunetransfer.backbones import load_backbone
 from prunetransfer.datasets.splits import read_split
-from prunetransfer.devices import prepare_process
-from prunetransfer.evaluation import evaluate_grid
+from prunetransfer.evaluation.grid import evaluate_grid
 from prunetransfer.heads import read_head
-from prunetransfer.jobs import condition
-from prunetransfer.schemas.accuracy import EVALUATION, PREDICTIONS
-from prunetransfer.stage import stage
-from prunetransfer.tables import write_table
+from prunetransfer.models.backbones import load_backbone
+from prunetransfer.runtime.devices import prepare_process
+from prunetransfer.stages.jobs import condition
+from prunetransfer.stages.stage import stage
+from prunetransfer.storage.artifacts import provenance
+from prunetransfer.storage.schemas.accuracy import EVALUATION, PREDICTIONS
+from prunetransfer.storage.tables import write_table
 
 with stage(snakemake):
     job, files = dict(snakemake.wildcards), snakemake.input

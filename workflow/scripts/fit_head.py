@@ -1,14 +1,14 @@
 """Fit a dataset's head on the dense backbone's features of its train images, or take the checkpoint's own."""
 
-from prunetransfer.artifacts import provenance
-from prunetransfer.backbones import extract_features, load_backbone
 from prunetransfer.datasets.splits import read_split
-from prunetransfer.devices import prepare_process
-from prunetransfer.finite import not_finite
 from prunetransfer.heads import write_head
 from prunetransfer.heads.fitting import fit_head
 from prunetransfer.heads.own import own_head
-from prunetransfer.stage import stage
+from prunetransfer.models.backbones import extract_features, load_backbone
+from prunetransfer.models.finite import not_finite
+from prunetransfer.runtime.devices import prepare_process
+from prunetransfer.stages.stage import stage
+from prunetransfer.storage.artifacts import provenance
 
 with stage(snakemake):
     settings, train = snakemake.params.head, read_split(snakemake.input.train)

@@ -3,10 +3,10 @@
 import pandas as pd
 
 from prunetransfer.analysis.landscape import Curvature, alignments, eigenvalue_rows, landscape_row
-from prunetransfer.artifacts import provenance, read_metadata, read_tensors
-from prunetransfer.schemas.landscape import ALIGNMENT, LANDSCAPE, SPECTRUM
-from prunetransfer.stage import stage
-from prunetransfer.tables import write_table
+from prunetransfer.stages.stage import stage
+from prunetransfer.storage.artifacts import provenance, read_metadata, read_tensors
+from prunetransfer.storage.schemas.landscape import ALIGNMENT, LANDSCAPE, SPECTRUM
+from prunetransfer.storage.tables import write_table
 
 with stage(snakemake):
     names = {}

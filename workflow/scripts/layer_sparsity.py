@@ -3,11 +3,11 @@
 import pandas as pd
 
 from prunetransfer.analysis.shared import with_seeds
-from prunetransfer.artifacts import provenance, read_metadata
-from prunetransfer.masks import layer_counts, read_mask
-from prunetransfer.schemas.masks import LAYER_SPARSITY
-from prunetransfer.stage import stage
-from prunetransfer.tables import write_table
+from prunetransfer.pruning.masks import layer_counts, read_mask
+from prunetransfer.stages.stage import stage
+from prunetransfer.storage.artifacts import provenance, read_metadata
+from prunetransfer.storage.schemas.masks import LAYER_SPARSITY
+from prunetransfer.storage.tables import write_table
 
 with stage(snakemake):
     rows = []

@@ -3,11 +3,11 @@
 import pandas as pd
 
 from prunetransfer.analysis.influence import mask_overlaps
-from prunetransfer.artifacts import provenance, read_metadata
-from prunetransfer.masks import read_mask
-from prunetransfer.schemas.masks import MASK_OVERLAP
-from prunetransfer.stage import stage
-from prunetransfer.tables import write_table
+from prunetransfer.pruning.masks import read_mask
+from prunetransfer.stages.stage import stage
+from prunetransfer.storage.artifacts import provenance, read_metadata
+from prunetransfer.storage.schemas.masks import MASK_OVERLAP
+from prunetransfer.storage.tables import write_table
 
 with stage(snakemake):
     jobs = []

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from prunetransfer.analysis.findings import Findings
-from prunetransfer.analysis.overview import overview
-from prunetransfer.artifacts import write_atomically
-from prunetransfer.pages import html
-from prunetransfer.schemas.costs import COSTS
-from prunetransfer.stage import stage
-from prunetransfer.tables import read_table
+from prunetransfer.report.findings import Findings
+from prunetransfer.report.overview import overview
+from prunetransfer.report.pages import html
+from prunetransfer.stages.stage import stage
+from prunetransfer.storage.artifacts import write_atomically
+from prunetransfer.storage.schemas.costs import COSTS
+from prunetransfer.storage.tables import read_table
 
 with stage(snakemake):
     found = snakemake.input

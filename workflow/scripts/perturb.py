@@ -2,17 +2,17 @@
 
 import pandas as pd
 
-from prunetransfer.artifacts import provenance, read_metadata
-from prunetransfer.backbones import load_backbone, load_mask
+from prunetransfer.curvature.task import Task
 from prunetransfer.datasets.splits import draw_images, read_split
-from prunetransfer.devices import prepare_process
 from prunetransfer.heads import read_head
-from prunetransfer.jobs import split_name
 from prunetransfer.landscape.perturbation import Surroundings
-from prunetransfer.landscape.task import Task
-from prunetransfer.schemas.landscape import PATH, PERTURBATION
-from prunetransfer.stage import stage
-from prunetransfer.tables import write_table
+from prunetransfer.models.backbones import load_backbone, load_mask
+from prunetransfer.runtime.devices import prepare_process
+from prunetransfer.stages.jobs import split_name
+from prunetransfer.stages.stage import stage
+from prunetransfer.storage.artifacts import provenance, read_metadata
+from prunetransfer.storage.schemas.landscape import PATH, PERTURBATION
+from prunetransfer.storage.tables import write_table
 
 with stage(snakemake):
     job, settings, files = dict(snakemake.wildcards), snakemake.params.landscape, snakemake.input

@@ -3,11 +3,11 @@
 import pandas as pd
 
 from prunetransfer.analysis.landscape import with_scores
-from prunetransfer.artifacts import provenance
-from prunetransfer.schemas.landscape import PATH, PATHS, PERTURBATION, PERTURBATIONS
-from prunetransfer.schemas.safe import PREDICTED_LOSS
-from prunetransfer.stage import stage
-from prunetransfer.tables import read_table, write_table
+from prunetransfer.stages.stage import stage
+from prunetransfer.storage.artifacts import provenance
+from prunetransfer.storage.schemas.landscape import PATH, PATHS, PERTURBATION, PERTURBATIONS
+from prunetransfer.storage.schemas.safe import PREDICTED_LOSS
+from prunetransfer.storage.tables import read_table, write_table
 
 with stage(snakemake):
     study, made_with = snakemake.params.study, provenance({"tasks": len(snakemake.input.rows)})

@@ -4,12 +4,12 @@ import pandas as pd
 
 from prunetransfer.analysis.predicted import predicted_increase, predicted_losses, predicted_safe
 from prunetransfer.analysis.shared import with_seeds
-from prunetransfer.artifacts import provenance, read_metadata, read_tensors
-from prunetransfer.masks import read_mask
-from prunetransfer.schemas.accuracy import ACCURACY
-from prunetransfer.schemas.safe import PREDICTED_LOSS, PREDICTED_SAFE
-from prunetransfer.stage import stage
-from prunetransfer.tables import read_table, write_table
+from prunetransfer.pruning.masks import read_mask
+from prunetransfer.stages.stage import stage
+from prunetransfer.storage.artifacts import provenance, read_metadata, read_tensors
+from prunetransfer.storage.schemas.accuracy import ACCURACY
+from prunetransfer.storage.schemas.safe import PREDICTED_LOSS, PREDICTED_SAFE
+from prunetransfer.storage.tables import read_table, write_table
 
 
 def criterion(path):

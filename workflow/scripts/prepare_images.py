@@ -2,7 +2,7 @@
 
 from prunetransfer.datasets.prepared import Preparation, readable, refuse_overlap, write_split
 from prunetransfer.datasets.samples import SPLITS, load_samples
-from prunetransfer.stage import stage
+from prunetransfer.stages.stage import stage
 
 with stage(snakemake):
     dataset, wildcards, threads = dict(snakemake.params.dataset), snakemake.wildcards, snakemake.threads

@@ -4,15 +4,15 @@ import hashlib
 import json
 from pathlib import Path
 
-from prunetransfer.artifacts import provenance, write_atomically, write_tensors
-from prunetransfer.backbones import build_backbone
 from prunetransfer.datasets.splits import read_split
-from prunetransfer.devices import device_name, prepare_process
-from prunetransfer.pretraining.card import card_of, checkpoint_of
-from prunetransfer.pretraining.run import pretrain
-from prunetransfer.saved_state import SavedState
-from prunetransfer.stage import stage
-from prunetransfer.trial import features_of, settle_layout
+from prunetransfer.models.backbones import build_backbone
+from prunetransfer.models.trial import features_of, settle_layout
+from prunetransfer.runtime.devices import device_name, prepare_process
+from prunetransfer.stages.stage import stage
+from prunetransfer.storage.artifacts import provenance, write_atomically, write_tensors
+from prunetransfer.training.card import card_of, checkpoint_of
+from prunetransfer.training.pretraining import pretrain
+from prunetransfer.training.saved_state import SavedState
 
 with stage(snakemake):
     recipe = dict(snakemake.params.recipe)

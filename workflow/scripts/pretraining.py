@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pandas as pd
 
-from prunetransfer.artifacts import provenance, read_metadata
-from prunetransfer.schemas.training import PRETRAINING
-from prunetransfer.stage import stage
-from prunetransfer.tables import write_table
+from prunetransfer.stages.stage import stage
+from prunetransfer.storage.artifacts import provenance, read_metadata
+from prunetransfer.storage.schemas.training import PRETRAINING
+from prunetransfer.storage.tables import write_table
 
 with stage(snakemake):
     rows = []

@@ -3,11 +3,11 @@
 from prunetransfer.analysis.outcomes import read_outcomes
 from prunetransfer.analysis.pretrainings import compare_pretrainings, grouped, pretraining_retentions
 from prunetransfer.analysis.shared import with_seeds
-from prunetransfer.artifacts import provenance
-from prunetransfer.schemas.dense import DENSE
-from prunetransfer.schemas.pretrainings import PRETRAINING_COMPARISONS, PRETRAININGS
-from prunetransfer.stage import stage
-from prunetransfer.tables import read_table, write_table
+from prunetransfer.stages.stage import stage
+from prunetransfer.storage.artifacts import provenance
+from prunetransfer.storage.schemas.dense import DENSE
+from prunetransfer.storage.schemas.pretrainings import PRETRAINING_COMPARISONS, PRETRAININGS
+from prunetransfer.storage.tables import read_table, write_table
 
 with stage(snakemake):
     params, output = snakemake.params, snakemake.output

@@ -3,15 +3,15 @@
 import importlib
 from dataclasses import replace
 
-from prunetransfer.artifacts import provenance, read_metadata, write_tensors
-from prunetransfer.backbones import load_backbone, load_mask, load_state
 from prunetransfer.datasets.splits import read_split
-from prunetransfer.devices import device_name, prepare_process
 from prunetransfer.heads import read_head
+from prunetransfer.models.backbones import load_backbone, load_mask, load_state
+from prunetransfer.models.trial import check_pruned
 from prunetransfer.recovery import RESUMABLE, UNLABELLED
-from prunetransfer.saved_state import SavedState
-from prunetransfer.stage import stage
-from prunetransfer.trial import check_pruned
+from prunetransfer.runtime.devices import device_name, prepare_process
+from prunetransfer.stages.stage import stage
+from prunetransfer.storage.artifacts import provenance, read_metadata, write_tensors
+from prunetransfer.training.saved_state import SavedState
 
 with stage(snakemake):
     settings, seed = dict(snakemake.params.recovery), int(snakemake.wildcards.seed)

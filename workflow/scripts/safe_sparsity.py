@@ -3,11 +3,11 @@
 from prunetransfer.analysis.outcomes import read_outcomes
 from prunetransfer.analysis.safe import safe_table
 from prunetransfer.analysis.shared import with_seeds
-from prunetransfer.artifacts import provenance
-from prunetransfer.schemas.dense import DENSE
-from prunetransfer.schemas.safe import SAFE_SPARSITY
-from prunetransfer.stage import stage
-from prunetransfer.tables import read_table, write_table
+from prunetransfer.stages.stage import stage
+from prunetransfer.storage.artifacts import provenance
+from prunetransfer.storage.schemas.dense import DENSE
+from prunetransfer.storage.schemas.safe import SAFE_SPARSITY
+from prunetransfer.storage.tables import read_table, write_table
 
 with stage(snakemake):
     levels = dict(snakemake.params.levels)

@@ -1,13 +1,13 @@
 """Find the curvature of a task's loss at the dense weights."""
 
-from prunetransfer.artifacts import provenance, write_tensors
-from prunetransfer.backbones import load_backbone
+from prunetransfer.curvature.task import Task
 from prunetransfer.datasets.splits import draw_images, read_split
-from prunetransfer.devices import prepare_process
 from prunetransfer.heads import read_head
 from prunetransfer.landscape.spectrum import compute
-from prunetransfer.landscape.task import Task
-from prunetransfer.stage import stage
+from prunetransfer.models.backbones import load_backbone
+from prunetransfer.runtime.devices import prepare_process
+from prunetransfer.stages.stage import stage
+from prunetransfer.storage.artifacts import provenance, write_tensors
 
 with stage(snakemake):
     settings, seed = dict(snakemake.params.landscape), int(snakemake.wildcards.seed)

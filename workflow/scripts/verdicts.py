@@ -4,11 +4,11 @@ from prunetransfer.analysis.comparisons import compare_scores, mean_retentions, 
 from prunetransfer.analysis.outcomes import read_outcomes
 from prunetransfer.analysis.shared import with_seeds
 from prunetransfer.analysis.verdicts import judge
-from prunetransfer.artifacts import provenance
-from prunetransfer.schemas.dense import DENSE
-from prunetransfer.schemas.verdicts import CHANGES, COMPARISONS, INTERVALS, RETENTION, VERDICTS
-from prunetransfer.stage import stage
-from prunetransfer.tables import read_table, write_table
+from prunetransfer.stages.stage import stage
+from prunetransfer.storage.artifacts import provenance
+from prunetransfer.storage.schemas.dense import DENSE
+from prunetransfer.storage.schemas.verdicts import CHANGES, COMPARISONS, INTERVALS, RETENTION, VERDICTS
+from prunetransfer.storage.tables import read_table, write_table
 
 with stage(snakemake):
     levels, output = dict(snakemake.params.levels), snakemake.output

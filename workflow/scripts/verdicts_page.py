@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from prunetransfer.analysis.findings import Findings
-from prunetransfer.analysis.prose import page
-from prunetransfer.artifacts import write_atomically
-from prunetransfer.pages import html, markdown
-from prunetransfer.schemas.registry import TABLES
-from prunetransfer.stage import stage
-from prunetransfer.tables import read_table
+from prunetransfer.report.findings import Findings
+from prunetransfer.report.pages import html, markdown
+from prunetransfer.report.verdicts import page
+from prunetransfer.stages.stage import stage
+from prunetransfer.storage.artifacts import write_atomically
+from prunetransfer.storage.schemas.registry import TABLES
+from prunetransfer.storage.tables import read_table
 
 with stage(snakemake):
     paths = dict(snakemake.input.items())

@@ -11,7 +11,7 @@ import pandas as pd
 from prunetransfer.analysis.outcomes import CONDITION, by_readout, cells
 from prunetransfer.analysis.paired import holm, mcnemar, mean_difference, mean_ratio
 from prunetransfer.analysis.verdicts import before_and_after
-from prunetransfer.schemas.verdicts import CHANGES, COMPARISONS, INTERVALS, RETENTION
+from prunetransfer.storage.schemas.verdicts import CHANGES, COMPARISONS, INTERVALS, RETENTION
 
 
 def retention_intervals(outcomes: pd.DataFrame, confidence: float) -> pd.DataFrame:

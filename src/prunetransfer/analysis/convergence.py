@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from scipy.stats import spearmanr
 
-from prunetransfer.masks import global_mask
+from prunetransfer.pruning.masks import global_mask
 
 Scores = Mapping[str, np.ndarray]
 

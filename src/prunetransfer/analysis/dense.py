@@ -14,9 +14,9 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from prunetransfer.schemas.accuracy import PREDICTIONS
-from prunetransfer.schemas.dense import DENSE
-from prunetransfer.tables import read_table, table_metadata
+from prunetransfer.storage.schemas.accuracy import PREDICTIONS
+from prunetransfer.storage.schemas.dense import DENSE
+from prunetransfer.storage.tables import read_table, table_metadata
 
 MEASURED = ["backbone", "target", "readout"]
 

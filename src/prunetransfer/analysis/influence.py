@@ -7,7 +7,7 @@ from itertools import combinations, groupby
 
 import numpy as np
 
-from prunetransfer.masks import Mask
+from prunetransfer.pruning.masks import Mask
 
 Job = Mapping[str, object]
 

@@ -16,10 +16,10 @@ import pandas as pd
 from prunetransfer.analysis.dense import above_chance
 from prunetransfer.analysis.paired import Cell
 from prunetransfer.analysis.retention import with_sources
-from prunetransfer.artifacts import ArtifactError
-from prunetransfer.jobs import condition
-from prunetransfer.schemas.accuracy import PREDICTIONS
-from prunetransfer.tables import read_table, table_metadata
+from prunetransfer.stages.jobs import condition
+from prunetransfer.storage.artifacts import ArtifactError
+from prunetransfer.storage.schemas.accuracy import PREDICTIONS
+from prunetransfer.storage.tables import read_table, table_metadata
 
 CONDITION = ["study", "backbone", "score", "prune_source", "sparsity", "recovery", "tuned_on", "target", "readout"]
 CONDITION += ["seed"]

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
-from prunetransfer.masks import Mask
-from prunetransfer.schemas.safe import PREDICTED_LOSS, PREDICTED_SAFE
+from prunetransfer.pruning.masks import Mask
+from prunetransfer.storage.schemas.safe import PREDICTED_LOSS, PREDICTED_SAFE
 
 
 def predicted_increase(scores: Mapping[str, np.ndarray], mask: Mask) -> float:

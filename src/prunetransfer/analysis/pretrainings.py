@@ -10,7 +10,7 @@ import pandas as pd
 from prunetransfer.analysis.comparisons import verdicts_of
 from prunetransfer.analysis.outcomes import by_readout, cells
 from prunetransfer.analysis.paired import holm, mean_ratio, retention_difference
-from prunetransfer.schemas.pretrainings import PRETRAINING_COMPARISONS, PRETRAININGS
+from prunetransfer.storage.schemas.pretrainings import PRETRAINING_COMPARISONS, PRETRAININGS
 
 CELL = ["source", "target", "seed", "sparsity"]
 OF_GROUP = ["study", "group", "score", "readout", "role"]

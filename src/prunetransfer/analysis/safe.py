@@ -16,7 +16,7 @@ import pandas as pd
 from prunetransfer.analysis.outcomes import CONDITION
 from prunetransfer.analysis.paired import Cell, check_pairs, mean_difference
 from prunetransfer.analysis.retention import last_passed
-from prunetransfer.schemas.safe import SAFE_SPARSITY
+from prunetransfer.storage.schemas.safe import SAFE_SPARSITY
 
 ROUNDING = 1e-9
 DRAWS = 200  # calibration sets that the check on the study's own images draws

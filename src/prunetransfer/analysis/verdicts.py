@@ -14,7 +14,7 @@ import pandas as pd
 from prunetransfer.analysis.outcomes import by_readout, cells
 from prunetransfer.analysis.paired import mean_difference, mean_ratio
 from prunetransfer.analysis.retention import last_passed, mean_retention
-from prunetransfer.schemas.verdicts import VERDICTS
+from prunetransfer.storage.schemas.verdicts import VERDICTS
 
 GROUP = ["study", "backbone", "score", "readout"]
 ROUNDING = 1e-9  # a mean that equals 1 - τ up to rounding keeps its accuracy

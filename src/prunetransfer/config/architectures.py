@@ -7,7 +7,7 @@ import re
 from functools import cache
 from pathlib import Path
 
-from prunetransfer.config.words import nearest
+from prunetransfer.runtime.messages import nearest
 
 TORCHVISION = "torchvision:"
 # How a function is registered: the decorator, alone on its line or with arguments over several, then its definition.

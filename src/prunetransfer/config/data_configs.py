@@ -14,7 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from prunetransfer.config.words import path, words
+from prunetransfer.config.words import path
+from prunetransfer.runtime.messages import words
 
 KEYS = ("size", "mean", "std", "interpolation", "crop", "crop_mode")
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "lanczos")
@@ -65,7 +66,7 @@ def _ask(models: list[tuple[str, str]], cache: Path) -> list[dict[str, Any] | st
     known |= dict.fromkeys(own, NO_DATA_CONFIG)
     unknown = {key: model for key, model in zip(keys, models, strict=True) if key not in known}
     if unknown:
-        from prunetransfer.artifacts import write_atomically
+        from prunetransfer.storage.artifacts import write_atomically
 
         package = Path(__file__).parents[2]
         done = subprocess.run(

@@ -10,8 +10,8 @@ import sysconfig
 from collections.abc import Iterator
 from pathlib import Path
 
-from prunetransfer.config.words import no_such
-from prunetransfer.digest import module_file, source_digest, syntax_tree
+from prunetransfer.runtime.messages import no_such
+from prunetransfer.stages.code_digest import module_file, source_digest, syntax_tree
 
 STANDARD_LIBRARY = Path(sysconfig.get_path("stdlib")).resolve()
 # With these a module may define names that its text does not show.

@@ -16,10 +16,11 @@ from jsonschema import Draft202012Validator, ValidationError, validators
 
 from prunetransfer.config.architectures import unknown_architecture, unknown_weights
 from prunetransfer.config.factories import is_factory, unknown_factory
-from prunetransfer.config.words import allowed, nearest, no_such
-from prunetransfer.digest import file_digest
-from prunetransfer.scores import SCORES
-from prunetransfer.weights.packages import PREFIX, package_file, shipped
+from prunetransfer.config.words import allowed
+from prunetransfer.models.packages import PREFIX, package_file, shipped
+from prunetransfer.pruning.scores import SCORES
+from prunetransfer.runtime.messages import nearest, no_such
+from prunetransfer.stages.code_digest import file_digest
 
 Errors = Iterator[ValidationError]
 

@@ -8,7 +8,7 @@ from typing import Any
 from prunetransfer.config.factories import factory_digest, is_factory
 from prunetransfer.config.keywords import MADE
 from prunetransfer.config.validation import ConfigError
-from prunetransfer.digest import file_digest
+from prunetransfer.stages.code_digest import file_digest
 
 
 def pin(backbones: dict[str, dict[str, Any]], root: Path) -> None:

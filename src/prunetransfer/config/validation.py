@@ -20,8 +20,9 @@ from jsonschema import ValidationError
 
 from prunetransfer.config.data_configs import complete_backbones
 from prunetransfer.config.keywords import KEYWORDS, Study, breaches, dig
-from prunetransfer.config.words import must_be, path, show, types
-from prunetransfer.scores import SCORES
+from prunetransfer.config.words import must_be, path, types
+from prunetransfer.pruning.scores import SCORES
+from prunetransfer.runtime.messages import show
 
 DEEPEST = 20
 DATA_CONFIGS = "resources/data-configs.json"

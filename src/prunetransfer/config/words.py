@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import difflib
-import json
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from prunetransfer.runtime.messages import nearest, word, words
 
 TYPES = {"integer": "a whole number", "number": "a number", "string": "text", "null": "nothing"}
 LIMITS = {"minimum": "at least", "exclusiveMinimum": "above", "exclusiveMaximum": "below", "maximum": "at most"}
-LONGEST = 60
 
 
 def allowed(node: Mapping[str, Any]) -> str:
@@ -29,19 +28,6 @@ def must_be(value: Any, node: Mapping[str, Any], keyword: str) -> str:
     return f"must be {_limits(node) if limit else allowed(node)}{_hint(value, node)}"
 
 
-def no_such(what: str, value: Any, names: Collection[Any], they_are: str = "defined") -> str:
-    """What to say of a name that is none of `names`."""
-    choice = f"{they_are} are {words(names)}" if names else f"none is {they_are}"
-    return f"no such {what}; {choice}{nearest(value, names)}"
-
-
-def nearest(value: Any, names: Iterable[Any]) -> str:
-    """The question that offers the most similar of `names`; nothing where none is similar."""
-    names = {name.lower(): name for name in names if isinstance(name, str)}
-    close = difflib.get_close_matches(value.lower(), names, n=1) if isinstance(value, str) else []
-    return f". Did you mean {names[close[0]]!r}?" if close else ""
-
-
 def types(node: Mapping[str, Any]) -> list[str]:
     kinds = node.get("type", [])
     return [kinds] if isinstance(kinds, str) else kinds
@@ -49,30 +35,7 @@ def types(node: Mapping[str, Any]) -> list[str]:
 
 def path(parts: Iterable[str | int]) -> str:
     """A place in the config, as in `recoveries.finetune.sparsities[1]`."""
-    return "".join(f"[{p}]" if isinstance(p, int) else f".{_word(p)}" for p in parts).removeprefix(".") or "config"
-
-
-def words(items: Iterable[Any]) -> str:
-    return ", ".join(map(_word, items))
-
-
-def abridged(names: Sequence[str], most: int = 5) -> str:
-    """The first of some names, and how many more there are."""
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
-
-
-def show(value: Any) -> str:
-    """A value on one line, shortened; true, false and null as YAML writes them, text in quotes."""
-    try:
-        text = json.dumps(value) if value is None or isinstance(value, bool) else repr(value)
-    except ValueError:  # Python refuses to print integers of more than 4300 digits, which YAML can hold
-        text = "(too many digits)"
-    return text if len(text) <= LONGEST else f"{text[: LONGEST - 3]}..."
-
-
-def _word(item: Any) -> str:
-    return item if isinstance(item, str) and re.fullmatch(r"[\w.@:+-]{1,80}", item) else show(item)
+    return "".join(f"[{p}]" if isinstance(p, int) else f".{word(p)}" for p in parts).removeprefix(".") or "config"
 
 
 def _one_type(kind: str, node: Mapping[str, Any]) -> str:

@@ -14,11 +14,11 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 import torch
 from torch import Tensor
 
-from prunetransfer.backbones import Backbone
-from prunetransfer.curvature.layers import Use, sum_of_squares
-from prunetransfer.curvature.uses import WeightUses, watched_forward
 from prunetransfer.heads import Head
-from prunetransfer.progress import progress
+from prunetransfer.layers.rules import Use, sum_of_squares
+from prunetransfer.layers.uses import WeightUses, watched_forward
+from prunetransfer.models.backbones import Backbone
+from prunetransfer.runtime.progress import progress
 
 # Outputs [n, classes] without their graph and labels [n] → vectors [n, classes], each to be propagated back.
 Seeds = Callable[[Tensor, Tensor], Iterable[Tensor]]

@@ -9,8 +9,8 @@ from torch import Tensor
 from torch.func import functional_call
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from prunetransfer.backbones import Backbone
 from prunetransfer.heads import Head
+from prunetransfer.models.backbones import Backbone
 
 DRAWS = 16
 # Each image holds its graph of the forward and the backward pass.

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from prunetransfer.curvature.gradients import Seeds, loss_gradient
-from prunetransfer.losses import LOSSES
+from prunetransfer.heads.losses import LOSSES
 
 CURVATURES = ("empirical", "fisher", "ggn")
 

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from prunetransfer.artifacts import provenance, write_stream
 from prunetransfer.datasets.files import printable
 from prunetransfer.datasets.samples import Samples
 from prunetransfer.datasets.views import Chosen
-from prunetransfer.progress import progress
+from prunetransfer.runtime.progress import progress
+from prunetransfer.storage.artifacts import provenance, write_stream
 
 CHUNK_BYTES = 32 * 2**20
 BATCH = 1000

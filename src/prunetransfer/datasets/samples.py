@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from PIL.Image import Image
 
-from prunetransfer.config.words import abridged
 from prunetransfer.datasets import kinds
 from prunetransfer.datasets.downloads import DOWNLOADS, folder_of, origin
 from prunetransfer.datasets.views import view
+from prunetransfer.runtime.messages import abridged
 
 SPLITS = ("train", "test")
 

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from prunetransfer.artifacts import ArtifactError, check, read_metadata
+from prunetransfer.storage.artifacts import ArtifactError, check, read_metadata
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from prunetransfer.config.words import nearest
+from prunetransfer.runtime.messages import nearest
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -10,7 +10,7 @@ from matplotlib.patches import Rectangle
 
 from prunetransfer.analysis.retention import at_sparsity, middle_sparsity
 from prunetransfer.figures import style
-from prunetransfer.schemas.accuracy import ACCURACY
+from prunetransfer.storage.schemas.accuracy import ACCURACY
 
 READS = {"accuracy": ACCURACY}
 MAX_WIDTH = 12  # inches: three panels of ten targets

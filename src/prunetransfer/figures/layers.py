@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 
 from prunetransfer.analysis.retention import at_sparsity, middle_sparsity
 from prunetransfer.figures import style
-from prunetransfer.schemas.masks import LAYER_SPARSITY
+from prunetransfer.storage.schemas.masks import LAYER_SPARSITY
 
 READS = {"layer_sparsity": LAYER_SPARSITY}
 PANEL_HEIGHT = 1.8  # inches, without the layers' names

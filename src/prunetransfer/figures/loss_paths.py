@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from prunetransfer.analysis.retention import ROLES
 from prunetransfer.figures import style
-from prunetransfer.schemas.landscape import PATHS
+from prunetransfer.storage.schemas.landscape import PATHS
 
 READS = {"paths": PATHS}
 PANEL_HEIGHT = 2.0  # inches

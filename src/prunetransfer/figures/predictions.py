@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import LogLocator
 
 from prunetransfer.figures import style
-from prunetransfer.schemas.landscape import PERTURBATIONS
+from prunetransfer.storage.schemas.landscape import PERTURBATIONS
 
 READS = {"perturbations": PERTURBATIONS}
 PANEL_HEIGHT = 2.3  # inches

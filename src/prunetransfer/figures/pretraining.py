@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from prunetransfer.figures import style
-from prunetransfer.schemas.training import PRETRAINING
+from prunetransfer.storage.schemas.training import PRETRAINING
 
 READS = {"pretraining": PRETRAINING}
 READERS = {"knn_top1": "20 nearest neighbours", "ridge_top1": "ridge head"}

@@ -6,10 +6,10 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from prunetransfer.analysis.findings import told_role
-from prunetransfer.analysis.pretraining_answer import labels
 from prunetransfer.figures import style
-from prunetransfer.schemas.pretrainings import PRETRAININGS
+from prunetransfer.report.findings import told_role
+from prunetransfer.report.pretrainings import labels
+from prunetransfer.storage.schemas.pretrainings import PRETRAININGS
 
 READS = {"pretrainings": PRETRAININGS}
 PANEL_HEIGHT = 2.0  # inches

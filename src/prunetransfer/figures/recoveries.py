@@ -8,7 +8,7 @@ from matplotlib.lines import Line2D
 
 from prunetransfer.analysis.retention import mean_retention, with_sources
 from prunetransfer.figures import style
-from prunetransfer.schemas.accuracy import ACCURACY
+from prunetransfer.storage.schemas.accuracy import ACCURACY
 
 READS = {"accuracy": ACCURACY}
 PANEL_HEIGHT = 1.9  # inches

@@ -12,7 +12,7 @@ from matplotlib.transforms import ScaledTranslation
 
 from prunetransfer.analysis.retention import ROLES, mean_retention, with_sources
 from prunetransfer.figures import style
-from prunetransfer.schemas.accuracy import ACCURACY
+from prunetransfer.storage.schemas.accuracy import ACCURACY
 
 READS = {"accuracy": ACCURACY}
 PANEL_HEIGHT = 2.3  # inches

@@ -9,11 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 
-from prunetransfer.analysis.answer import WHOSE, least_safe
 from prunetransfer.analysis.retention import with_sources
 from prunetransfer.figures import style
-from prunetransfer.schemas.accuracy import ACCURACY
-from prunetransfer.schemas.safe import PREDICTED_SAFE, SAFE_SPARSITY
+from prunetransfer.report.answer import WHOSE, least_safe
+from prunetransfer.storage.schemas.accuracy import ACCURACY
+from prunetransfer.storage.schemas.safe import PREDICTED_SAFE, SAFE_SPARSITY
 
 READS = {"safe_sparsity": SAFE_SPARSITY, "accuracy": ACCURACY, "predicted_safe": PREDICTED_SAFE}
 CELL_WIDTH, CELL_HEIGHT = 0.42, 0.21  # inches, the least: room for a number

@@ -13,7 +13,7 @@ from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from prunetransfer.artifacts import write_atomically
+from prunetransfer.storage.artifacts import write_atomically
 
 WIDTH = 7.2  # inches: a text page
 DPI = 200

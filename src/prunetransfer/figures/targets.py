@@ -8,10 +8,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from prunetransfer.analysis.findings import told_role
 from prunetransfer.analysis.retention import at_sparsity, mean_retention, middle_sparsity, with_sources
 from prunetransfer.figures import style
-from prunetransfer.schemas.accuracy import ACCURACY
+from prunetransfer.report.findings import told_role
+from prunetransfer.storage.schemas.accuracy import ACCURACY
 
 READS = {"accuracy": ACCURACY}
 APART = 0.11  # inches between two recoveries of a target

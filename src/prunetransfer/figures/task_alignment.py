@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from prunetransfer.figures import style
-from prunetransfer.schemas.landscape import ALIGNMENT
+from prunetransfer.storage.schemas.landscape import ALIGNMENT
 
 READS = {"alignment": ALIGNMENT}
 CELL = 0.42  # inches: room for a number

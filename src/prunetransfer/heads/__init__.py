@@ -12,8 +12,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from prunetransfer.artifacts import read_metadata, read_tensors, write_tensors
-from prunetransfer.losses import LOSSES
+from prunetransfer.heads.losses import LOSSES
+from prunetransfer.storage.artifacts import read_metadata, read_tensors, write_tensors
 
 LOSS_OF_KIND = {"ridge": "squared", "logistic": "cross_entropy", "own": "cross_entropy"}
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
-from prunetransfer.artifacts import read_metadata, read_tensors
-from prunetransfer.backbones import CLASSIFIER
 from prunetransfer.datasets.splits import Split
 from prunetransfer.heads import Head
+from prunetransfer.models.backbones import CLASSIFIER
+from prunetransfer.storage.artifacts import read_metadata, read_tensors
 
 
 def own_head(weights: str | Path, split: Split, classes: Sequence[int] | None, views: int) -> Head:

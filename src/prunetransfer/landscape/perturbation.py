@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from prunetransfer.landscape.operators import differentiable, flat, ggn, hessian
-from prunetransfer.landscape.task import Task
+from prunetransfer.curvature.operators import differentiable, flat, ggn, hessian
+from prunetransfer.curvature.task import Task
 
 
 class Surroundings:

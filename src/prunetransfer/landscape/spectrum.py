@@ -9,12 +9,12 @@ import torch
 from scipy.sparse.linalg import eigsh
 from torch import Tensor
 
-from prunetransfer.curvature.diagonal import mean_squares
+from prunetransfer.criteria.diagonal import mean_squares
 from prunetransfer.curvature.gradients import layer_gradients
+from prunetransfer.curvature.operators import Operator, differentiable, flat, ggn, hessian
 from prunetransfer.curvature.seeds import seeds
+from prunetransfer.curvature.task import Task
 from prunetransfer.heads import LOSS_OF_KIND
-from prunetransfer.landscape.operators import Operator, differentiable, flat, ggn, hessian
-from prunetransfer.landscape.task import Task
 
 TOLERANCE = 1e-2  # relative; on the embedded backbones the error was below 1e-4
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from prunetransfer.backbones import Backbone
+from prunetransfer.models.backbones import Backbone
 from prunetransfer.recovery.case import Case
 from prunetransfer.settings.registry import recovery
 from prunetransfer.settings.types import Unlabelled

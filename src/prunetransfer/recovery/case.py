@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from prunetransfer.backbones import Backbone
 from prunetransfer.datasets.splits import Split, uniform_subset
 from prunetransfer.heads import Head
-from prunetransfer.saved_state import SavedState
+from prunetransfer.models.backbones import Backbone
+from prunetransfer.training.saved_state import SavedState
 
 
 @dataclass(frozen=True)

@@ -8,13 +8,13 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from prunetransfer.curvature.block import layer_blocks
+from prunetransfer.criteria.block import layer_blocks
 from prunetransfer.curvature.blocks import NotPositiveDefinite
 from prunetransfer.curvature.gradients import LayerGradient, layer_gradients
 from prunetransfer.curvature.seeds import seeds
 from prunetransfer.datasets.splits import draw_images
-from prunetransfer.devices import spare_memory
 from prunetransfer.recovery.case import Case
+from prunetransfer.runtime.devices import spare_memory
 from prunetransfer.settings.registry import recovery
 from prunetransfer.settings.types import BlockSize, Loss, Positive, Samples, Sampling
 

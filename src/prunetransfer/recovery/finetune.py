@@ -8,7 +8,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from prunetransfer.losses import LOSSES
+from prunetransfer.heads.losses import LOSSES
 from prunetransfer.recovery.case import Case
 from prunetransfer.settings.registry import recovery
 from prunetransfer.settings.types import (

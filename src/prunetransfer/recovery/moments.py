@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from prunetransfer.backbones import Backbone
 from prunetransfer.curvature.layers import Convolution, Use
 from prunetransfer.lockstep import Layer, run, walk
+from prunetransfer.models.backbones import Backbone
 from prunetransfer.recovery.batchnorm import batchnorms
 from prunetransfer.recovery.case import Case
 from prunetransfer.settings.registry import recovery

@@ -9,9 +9,9 @@ from pydantic import Field
 from torch import Tensor
 
 from prunetransfer.curvature.layers import parts
-from prunetransfer.devices import spare_memory
 from prunetransfer.lockstep import Layer, walk
 from prunetransfer.recovery.case import Case
+from prunetransfer.runtime.devices import spare_memory
 from prunetransfer.settings.registry import recovery
 from prunetransfer.settings.types import Count, Positive, Unlabelled
 

@@ -1,1 +1,1 @@
-"""Gradient descent: one loop for fine-tuning and pre-training, its optimisers, augmentation on the device."""
+"""Training on prepared images: the loop, its optimizers and augmentation, and pre-training from scratch."""

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from prunetransfer.datasets.splits import Split
-from prunetransfer.devices import spare_memory
-from prunetransfer.saved_state import SavedState
+from prunetransfer.runtime.devices import spare_memory
 from prunetransfer.training.optimizers import make_optimizer, warmup_then_cosine, warmup_then_milestones
+from prunetransfer.training.saved_state import SavedState
 
 # Steps between looks at the loss: each look makes a GPU wait.
 CHECK_EVERY = 50

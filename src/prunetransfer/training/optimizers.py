@@ -8,7 +8,7 @@ from collections.abc import Collection
 import torch
 from torch import nn
 
-from prunetransfer.backbones import PRUNABLE_LAYERS
+from prunetransfer.models.backbones import PRUNABLE_LAYERS
 
 
 def make_optimizer(

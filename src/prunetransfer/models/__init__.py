@@ -1,0 +1,1 @@
+"""What is pruned: backbones, and the checkpoints that they are made from."""

@@ -1,0 +1,1 @@
+"""Scores of weights, the masks made from them, and a network with a mask."""

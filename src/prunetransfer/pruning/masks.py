@@ -1,0 +1,77 @@
+"""Masks c: which weights stay at sparsity q. NumPy only."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from prunetransfer.storage.artifacts import ArtifactError, read_metadata, read_tensors, write_tensors
+
+Mask = dict[str, np.ndarray]
+
+
+def global_mask(scores: Mapping[str, np.ndarray], sparsity: float) -> Mask:
+    """Prune the round(q·p) weights of lowest score across all layers; name → bool array, True where a weight stays.
+
+    Among equal scores the earlier weight goes first (layers in the order of `scores`), so exactly round(q·p) weights
+    go whatever the ties, and the masks of growing sparsities nest. Raises ValueError for a sparsity outside [0, 1) and
+    for a score that is NaN, infinite or negative, naming the layer.
+    """
+    if not 0 <= sparsity < 1:
+        raise ValueError(f"sparsity {sparsity}: must be at least 0 and below 1")
+    for name, values in scores.items():
+        if not (np.isfinite(values).all() and (values >= 0).all()):
+            raise ValueError(f"scores of {name}: every score must be finite and at least 0")
+    flat = np.concatenate([values.ravel() for values in scores.values()])
+    keep = np.ones(flat.size, dtype=bool)
+    count = round(sparsity * flat.size)
+    if count:
+        threshold = np.partition(flat, count - 1)[count - 1]
+        below = flat < threshold
+        keep[below] = False
+        keep[np.flatnonzero(flat == threshold)[: count - np.count_nonzero(below)]] = False
+    ends = np.cumsum([values.size for values in scores.values()])
+    return {
+        name: part.reshape(values.shape)
+        for (name, values), part in zip(scores.items(), np.split(keep, ends[:-1]), strict=True)
+    }
+
+
+def achieved_sparsity(mask: Mask) -> float:
+    """The share of weights that the mask removes."""
+    return 1 - sum(np.count_nonzero(keep) for keep in mask.values()) / sum(keep.size for keep in mask.values())
+
+
+def write_mask(path: str | os.PathLike, mask: Mask, metadata: Mapping[str, Any]) -> None:
+    """Write a mask at one bit a weight; the layers' shapes stand in the file's metadata."""
+    shapes = {name: keep.shape for name, keep in mask.items()}
+    packed = {name: np.packbits(keep) for name, keep in mask.items()}
+    write_tensors(path, packed, {**metadata, "shapes": shapes, "achieved_sparsity": achieved_sparsity(mask)})
+
+
+def read_mask(path: str | os.PathLike) -> Mask:
+    """The mask of a file that `write_mask` wrote, layers in their order. Raises ArtifactError if it is not one."""
+    packed, shapes = read_tensors(path), read_metadata(path).get("shapes", {})
+    if shapes.keys() != packed.keys():
+        raise ArtifactError(f"{path}: not a mask: its layers and their shapes differ")
+    return {
+        name: np.unpackbits(bits, count=int(np.prod(shapes[name]))).astype(bool).reshape(shapes[name])
+        for name, bits in packed.items()
+    }
+
+
+def layer_counts(mask: Mask) -> list[dict[str, Any]]:
+    """One row a layer, in order: layer, depth (from 0), weights, pruned, and the layer's own sparsity."""
+    return [
+        {
+            "layer": name,
+            "depth": depth,
+            "weights": keep.size,
+            "pruned": keep.size - np.count_nonzero(keep),
+            "layer_sparsity": 1 - np.count_nonzero(keep) / keep.size,
+        }
+        for depth, (name, keep) in enumerate(mask.items())
+    ]

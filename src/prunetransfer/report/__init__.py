@@ -1,0 +1,1 @@
+"""What a study says in words: its answer, its summary, its pages."""

@@ -1,0 +1,1 @@
+"""What a process may use: devices, leases, caches, a line of progress."""

@@ -1,0 +1,1 @@
+"""All that knows Snakemake: jobs, paths, code digests, what a run takes."""

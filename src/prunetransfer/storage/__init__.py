@@ -1,0 +1,1 @@
+"""What a file is: artifacts, tables, their schemas and their provenance."""

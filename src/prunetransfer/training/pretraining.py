@@ -1,0 +1,113 @@
+"""One pre-training, whatever its objective: what is held out, the loop, what is kept."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from prunetransfer.datasets import samples
+from prunetransfer.datasets.splits import Split
+from prunetransfer.models.backbones import Backbone, extract_features
+from prunetransfer.training.loop import Objective, Recipe, autocast, train
+from prunetransfer.training.monitor import Monitor
+from prunetransfer.training.saved_state import SavedState
+
+
+class Pretraining(Objective):
+    """An objective that trains a backbone from scratch; `kept` is the backbone that comes of it.
+
+    Where `first_size` is given, the images of the first `first_epochs` epochs are shown at that side in pixels. `watch`
+    looks at the kept backbone after each epoch. precision: as of training.loop.autocast.
+    """
+
+    kept: Backbone
+    first_size: int | None = None
+    first_epochs: int = 0
+    precision: str = "auto"
+    watch: Monitor | None = None
+
+    def start_epoch(self, epoch: int) -> None:
+        self.epoch = epoch
+        self.train()
+
+    def end_epoch(self) -> dict[str, Any]:
+        return self.watch(self.kept) if self.watch else {}
+
+    def shown_size(self, size: int) -> int:
+        """The side at which images of `size` pixels are shown in this epoch."""
+        return self.first_size if self.first_size and self.epoch <= self.first_epochs else size
+
+    def embed(self, network: nn.Module, images: Tensor) -> Tensor:
+        """A network's outputs, in float32 whatever the arithmetic."""
+        with autocast(images.device, self.precision):
+            return network(images).float()
+
+    def classifier(self) -> nn.Linear | None:
+        """The layer that was trained to read the images' own labels from the features."""
+        return None
+
+
+def pretrain(
+    backbone: Backbone,
+    split: Split,
+    seed: int,
+    saved: SavedState | None = None,
+    *,
+    objective: str,
+    epochs: int,
+    optimizer: str,
+    learning_rate: float,
+    weight_decay: float,
+    batch_size: int,
+    clip_norm: float | None = None,
+    first_size: int | None = None,
+    first_epochs: int = 0,
+    held_out: float = 0.0,
+    precision: str = "auto",
+    **settings: Any,
+) -> tuple[Pretraining, list[dict[str, Any]]]:
+    """Train `backbone`, which ends in its features, from scratch; returns the objective as it ended, and the curve.
+
+    split: images uint8 [n, size, size, 3] with their labels. objective: a module of this package, with dashes;
+    settings: its own. optimizer: `sgd` (Nesterov momentum 0.9) or `adamw`; the learning rate warms up over a tenth of
+    the steps, then follows a cosine to zero. first_size, first_epochs: as of `Pretraining`. held_out: the share of
+    each class that is not trained on, to measure k-NN and ridge accuracy after each epoch. saved: as of
+    training.loop.train.
+
+    Raises FloatingPointError when a loss or a weight is not finite or all features are alike; ValueError where a
+    package that the objective needs is not installed.
+    """
+    try:
+        module = importlib.import_module(f"prunetransfer.training.objectives.{objective.replace('-', '_')}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "lightly":
+            raise
+        raise ValueError(f"{objective} needs the package lightly: pip install 'prunetransfer[pretraining]'") from None
+    width = extract_features(backbone, split.images[:1]).shape[1]
+    pretraining = module.build(backbone, width, len(split.classes), **settings).to(backbone.device)
+    pretraining.first_size, pretraining.first_epochs, pretraining.precision = first_size, first_epochs, precision
+    if held_out:
+        split, pretraining.watch = hold_out(split, held_out, seed)
+    recipe = Recipe(
+        epochs=epochs,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        weight_decay=weight_decay,
+        nesterov=optimizer == "sgd",
+        warmup=epochs / 10,
+        clip_norm=clip_norm,
+    )
+    curve = train(pretraining, split, recipe, seed, saved, what="pre-training")
+    pretraining.eval()
+    return pretraining, curve
+
+
+def hold_out(split: Split, share: float, seed: int) -> tuple[Split, Monitor]:
+    """The images to train on, and a monitor on the others: a `share` of each class."""
+    chosen = torch.from_numpy(samples.held_out(split.labels.numpy(), share, seed))
+    shown, apart = (Split(split.images[where], split.labels[where], split.classes) for where in (~chosen, chosen))
+    return shown, Monitor(shown, apart, seed)
