@@ -41,7 +41,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    config = validate_config(config, ROOT / "workflow/schemas/config.schema.yaml", root=ROOT)
+    config = validate_config(config, ROOT / "workflow/schemas/config.schema.json", root=ROOT)
     with tempfile.TemporaryDirectory() as folder:
         for name, settings in config["backbones"].items():
             preparation = Preparation(*(settings[key] for key in ("size", "interpolation", "crop", "crop_mode")))

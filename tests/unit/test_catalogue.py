@@ -24,7 +24,7 @@ def backbones(repository, tmp_path_factory) -> dict:
     entries = yaml.safe_load(re.search(r"```yaml\n(backbones:.*?)```", page, re.DOTALL)[1])
     table = re.findall(r"^\| (\w[\w-]*) \|", page.partition("| backbone |")[2], re.MULTILINE)
     assert table == list(entries["backbones"])
-    return validate_config(STUDY | entries, repository / "workflow/schemas/config.schema.yaml", root)["backbones"]
+    return validate_config(STUDY | entries, repository / "workflow/schemas/config.schema.json", root)["backbones"]
 
 
 def test_every_entry_says_or_finds_how_its_images_are_prepared(backbones):

@@ -129,7 +129,7 @@ class Backbone(Section, json_schema_extra={"published": True}):
         Field(description="A timm name, `torchvision:NAME`, `package.module:factory`, or `path/to/file.py:factory`."),
         says(network=True),
     ]
-    options: Annotated[dict, Field(description="Keyword arguments of the architecture.")] = {}
+    options: Annotated[dict, Field(description="Keyword arguments of the architecture.")] = Field({})
     pretraining: Annotated[Text, Field(description="What it was pre-trained on; a label for the tables.")]
     weights: Weights
     size: Annotated[
@@ -247,23 +247,15 @@ class Score(BaseModel):
     score: Annotated[
         str,
         Field(
-            description="The function of `prunetransfer.scores` or of a plugin; where it is left out, the entry's own name."
+            description="The function of `prunetransfer.pruning.scores` or of a plugin; where it is left out, the entry's own name."
         ),
         says(noun="score", among="$scores", allowed="the name of a score"),
     ] = None
 
 
-class Recovery(BaseModel):
-    """What is done to the pruned backbone without changing its mask."""
+class Tried(BaseModel):
+    """Where a recovery is tried."""
 
-    recovery: Annotated[
-        str,
-        Field(
-            description="The function of `prunetransfer.recovery` or of a plugin; where it is left out, the entry's own "
-            "name."
-        ),
-        says(noun="recovery", among="$recoveries", allowed="the name of a recovery"),
-    ] = None
     sparsities: Annotated[
         TriedSparsities,
         Field(description="Sparsities at which this recovery is tried; all of the study's where it is left out."),
@@ -276,6 +268,30 @@ class Recovery(BaseModel):
         TriedScores,
         Field(description="Scores whose masks it is tried on; all of the study's where it is left out."),
     ] = None
+
+
+class Recovery(Tried):
+    """What is done to the pruned backbone without changing its mask."""
+
+    recovery: Annotated[
+        str,
+        Field(
+            description="The function of `prunetransfer.recovery` or of a plugin; where it is left out, the entry's own "
+            "name."
+        ),
+        says(noun="recovery", among="$recoveries", allowed="the name of a recovery"),
+    ] = None
+
+
+class Nothing(
+    Section,
+    json_schema_extra={"allowed": "an empty mapping (none: {}), as retention before any recovery is always measured"},
+):
+    """Nothing is done."""
+
+
+class Chain(Tried, extra="forbid"):
+    """Entries joined by `+`, each with its own settings."""
 
 
 class Safe(Section):
@@ -346,21 +362,6 @@ class Recipe(Section):
 class Study(Section):
     """A study."""
 
-    extends: Annotated[
-        Text,
-        Field(
-            description="Another study, whose keys this one has too; the path starts at this file's folder. Mappings are "
-            "joined key by key, anything else is replaced, and `null` takes away what the other study has."
-        ),
-    ] = None
-    plugins: Annotated[
-        Several[Text],
-        Field(
-            min_length=0,
-            description="Python files of one's own that register scores, recoveries, readouts or kinds of dataset "
-            "(docs/adding.md); paths start where Snakemake runs.",
-        ),
-    ] = ()
     study: Annotated[Name, Field(description="Name of the study; its results lie in `results/<study>/`.")]
     seeds: Annotated[
         Several[Seed],
@@ -376,6 +377,21 @@ class Study(Section):
             "is not there, a study can only be planned."
         ),
     ] = "."
+    extends: Annotated[
+        Text,
+        Field(
+            description="Another study, whose keys this one has too; the path starts at this file's folder. Mappings are "
+            "joined key by key, anything else is replaced, and `null` takes away what the other study has."
+        ),
+    ] = None
+    plugins: Annotated[
+        Several[Text],
+        Field(
+            min_length=0,
+            description="Python files of one's own that register scores, recoveries, readouts or kinds of dataset "
+            "(docs/adding.md); paths start where Snakemake runs.",
+        ),
+    ] = ()
     temporary: Annotated[
         list[Literal["images", "scores", "recovered"]],
         Field(
@@ -434,7 +450,7 @@ class Study(Section):
         ),
         says(joined="targets"),
     ] = 1
-    head: Head = {}
+    head: Head = Field({})
     readouts: Annotated[
         Several[str],
         Field(
@@ -461,7 +477,7 @@ class Study(Section):
             "empty. Entries joined by `+` are done one after the other: `reconstruct+moments`."
         ),
         says(links=True, required=["none"]),
-    ] = {"none": {}}  # noqa: RUF012
+    ] = Field({"none": {}})
     tolerance: Annotated[
         Chance,
         Field(description="τ: a score passes P1 at a sparsity where retention is at least 1 − τ."),
@@ -473,7 +489,7 @@ class Study(Section):
             "correction."
         ),
     ] = 0.95
-    safe: Safe = {}
+    safe: Safe = Field({})
     landscape: Landscape = None
     pretrain: Annotated[
         dict[BackboneName, Any],
@@ -481,4 +497,4 @@ class Study(Section):
             description="Recipes that train a backbone from scratch: backbone → recipe. The keys that only one objective "
             "takes stand below."
         ),
-    ] = {}
+    ] = Field({})

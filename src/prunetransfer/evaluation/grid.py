@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from prunetransfer.models.backbones import Backbone, extract_features, load_mask
 from prunetransfer.models.finite import not_finite
 from prunetransfer.models.trial import check_pruned
 from prunetransfer.runtime.devices import device_name, spare_memory
+from prunetransfer.settings.registry import find, readout
 from prunetransfer.storage.artifacts import read_metadata
 
 NO_ANSWER = -1  # the class of an image whose output is NaN or infinite
@@ -43,24 +45,27 @@ class Reading:
     loss: float | None
 
 
-def zero_shot(head: Head, test: Features, train: Features | None) -> Reading:
+@readout(train=False)
+def zero_shot(dense_head: Head, test: Features, train: Features | None) -> Reading:
     """The target's dense head, frozen: the paper's setting."""
-    outputs = head(test.values)
-    return Reading(outputs, head.loss(outputs, test.labels).mean().item())
+    outputs = dense_head(test.values)
+    return Reading(outputs, dense_head.loss(outputs, test.labels).mean().item())
 
 
-def linear_probe(head: Head, test: Features, train: Features, **settings: Any) -> Reading:
-    """A head fitted anew, on this backbone's features of the target's train images. settings: those of `fit_head`."""
+@readout(train=True)
+def linear_probe(dense_head: Head, test: Features, train: Features, *, head: Mapping[str, Any]) -> Reading:
+    """A head fitted anew, on this backbone's features of the target's train images. head: settings of `fit_head`."""
     if not train.values.isfinite().all():
-        return _unread(head, test)
-    return zero_shot(fit_head(train.values, train.labels, len(head.bias), settings), test, train)
+        return _unread(dense_head, test)
+    return zero_shot(fit_head(train.values, train.labels, len(dense_head.bias), head), test, train)
 
 
-def knn(head: Head, test: Features, train: Features, neighbours: int) -> Reading:
+@readout(train=True)
+def knn(dense_head: Head, test: Features, train: Features, *, neighbours: int) -> Reading:
     """The nearest train images in this backbone's features vote."""
     if not train.values.isfinite().all():
-        return _unread(head, test)
-    votes = nearest_neighbours(test.values, train.values, train.labels, len(head.bias), neighbours)
+        return _unread(dense_head, test)
+    votes = nearest_neighbours(test.values, train.values, train.labels, len(dense_head.bias), neighbours)
     finite = test.values.isfinite().all(1, keepdim=True)
     return Reading(torch.where(finite, votes, torch.nan), None)
 
@@ -68,9 +73,6 @@ def knn(head: Head, test: Features, train: Features, neighbours: int) -> Reading
 def _unread(head: Head, test: Features) -> Reading:
     """Nothing is learnt from train images whose features are not finite."""
     return Reading(torch.full((len(test.labels), len(head.bias)), torch.nan, device=test.values.device), None)
-
-
-READOUTS: dict[str, Callable[..., Reading]] = {"zero_shot": zero_shot, "linear_probe": linear_probe, "knn": knn}
 
 
 def evaluate_grid(
@@ -84,7 +86,7 @@ def evaluate_grid(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Measure the dense backbone, then each file of `pruned` in its place, with every readout.
 
-    pruned: mask files, or weight files where the masks were `recovered`. readouts: name in READOUTS → its settings.
+    pruned: mask files, or weight files where the masks were `recovered`. readouts: name of a registered one → its settings, and where it is found (`plugin`), if not here.
     train: the target's train images, where a readout needs them. Returns rows of EVALUATION without what the job's name
     says, one a sparsity and readout, and those of PREDICTIONS. An image whose output is NaN or infinite counts as
     wrong, and the log names the layer. Raises ValueError if the dense backbone has such images, or gets none right:
@@ -141,7 +143,7 @@ def _measure(
                 raise ValueError(f"the dense backbone: {complaint}")
             print(f"{pruned}: {complaint}; what they leave unanswered counts as wrong", flush=True)
     for name, settings in readouts.items():
-        reading = READOUTS[name](head, tested, trained, **settings)
+        reading = _readout(name, **settings)(head, tested, trained)
         answered = reading.outputs.isfinite().all(1)
         predicted = reading.outputs.argmax(1).where(answered, NO_ANSWER)
         correct = int((predicted == tested.labels).sum())
@@ -155,6 +157,10 @@ def _measure(
             "images_per_second": len(predicted) / seconds,
             "device": device_name(backbone.device),
         }
+
+
+def _readout(name: str, plugin: Mapping[str, str] | None = None, **settings: Any) -> Callable[..., Reading]:
+    return partial(find("readouts", name, plugin).function, **settings)
 
 
 def _features(backbone: Backbone, split: Split) -> Features:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, Field
 
 from prunetransfer.settings.registry import score
 from prunetransfer.settings.types import (
+    MATRICES,
     Auto,
     BlockSize,
     Draws,
@@ -33,11 +34,6 @@ if TYPE_CHECKING:
     Weights = Mapping[str, Tensor]
     Curvature = Mapping[str, Tensor]
     Scores = dict[str, Tensor]
-
-MATRICES = (
-    "`empirical`: gradients of the loss; `fisher`: with labels drawn from the model; `ggn`: generalised Gauss–Newton, "
-    "exact over the classes or by draws"
-)
 
 
 class Diagonal(BaseModel, json_schema_extra={"renamed": {"curvature": "matrix"}}):

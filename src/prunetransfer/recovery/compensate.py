@@ -29,12 +29,11 @@ def compensate(
     block_size: BlockSize = 64,
     damping: Annotated[Positive, Field(description="λ, added to the diagonal of each block.")] = 1e-4,
 ) -> None:
-    """The kept weights of each block take over from the pruned ones what the block curvature says.
+    """The kept weights of each block take over from the pruned ones what the block curvature says (Optimal Brain Surgeon).
 
     w_K += H_KK⁻¹ H_KP w_P in each block, K the kept weights, P the pruned ones with their dense values w_P.
-
-    H = F_b + λI, F_b the empirical Fisher of a block of the dense backbone on `samples` images of the case,
-    drawn with its seed by `sampling`; λ is `damping`. The joint update of Optimal Brain Surgeon (Hassibi, Stork 1992). Raises
+    H = F_b + λI, F_b the empirical Fisher of a block of the dense backbone on `samples` images of the case, drawn with
+    its seed by `sampling`; λ is `damping`. The joint update of Optimal Brain Surgeon (Hassibi, Stork 1992). Raises
     ValueError, naming the layer, where H is not positive definite in floating point.
     """
     dense, backbone, mask = case.dense, case.backbone, case.mask

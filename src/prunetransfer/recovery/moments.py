@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from prunetransfer.curvature.layers import Convolution, Use
-from prunetransfer.lockstep import Layer, run, walk
+from prunetransfer.layers.lockstep import Layer, run, walk
+from prunetransfer.layers.rules import Convolution, Use
 from prunetransfer.models.backbones import Backbone
 from prunetransfer.recovery.batchnorm import batchnorms
 from prunetransfer.recovery.case import Case
@@ -23,7 +23,8 @@ DEAD = 1e-3
 
 @recovery(labels=False)
 def moments(case: Case, *, samples: Unlabelled = 256) -> None:
-    """Every output channel of every prunable layer gets the mean and variance that it has in the dense backbone.
+    """Every output channel of every prunable layer gets back the mean and variance that it has in the dense backbone on
+    the same source images, without their labels.
 
     They are matched on `samples` images of the case, layer by layer in forward order.
     Over images and positions a channel has mean μ and deviation σ, in the dense backbone (d) and in the pruned one as

@@ -8,8 +8,8 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from prunetransfer.curvature.layers import parts
-from prunetransfer.lockstep import Layer, walk
+from prunetransfer.layers.lockstep import Layer, walk
+from prunetransfer.layers.rules import parts
 from prunetransfer.recovery.case import Case
 from prunetransfer.runtime.devices import spare_memory
 from prunetransfer.settings.registry import recovery
@@ -38,9 +38,10 @@ def reconstruct(
         ),
     ] = 0.01,
 ) -> None:
-    """The kept weights of each layer are solved anew, so that it writes what it writes in the dense backbone.
+    """The kept weights of each layer are solved anew by ridge least squares, so that the layer writes on source images,
+    without their labels, what it writes in the dense backbone.
 
-    Least squares on `samples` images of the case, without their labels, layer by layer in forward order.
+    The sums run over `samples` images of the case, layer by layer in forward order.
 
     With a_t the input of the pruned layer at position t of an image, as the layers before it are by then, and y_t what
     the dense layer writes there in the dense backbone, each row w of the weight minimises Σ_t (w·a_t + b − y_t)² +

@@ -21,10 +21,10 @@ PACKAGE = __name__.partition(".")[0]
 # Where the functions of each section of the schema are, by name.
 MODULES = {
     "datasets": "datasets.kinds.{name}",
-    "scores": "scores",
+    "scores": "pruning.scores",
     "recoveries": "recovery.{name}",
-    "readouts": "evaluation",
-    "pretrain": "pretraining.{name}",
+    "readouts": "evaluation.grid",
+    "pretrain": "training.objectives.{name}",
 }
 
 
@@ -80,7 +80,7 @@ def readout(*, train: bool) -> Callable:
 
 
 def objective(name: str) -> Callable:
-    """Register a class of `pretraining.run.Pretraining`, whose settings are the keywords of its `__init__`."""
+    """Register a class of `training.pretraining.Pretraining`, whose settings are the keywords of its `__init__`."""
     return _register("pretrain", name=name)
 
 

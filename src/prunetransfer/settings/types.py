@@ -96,6 +96,10 @@ Sampling = Annotated[
     Literal["balanced", "uniform"], Field(description="How they are drawn: `balanced` by class, or `uniform`.")
 ]
 BlockSize = Annotated[Count, Field(description="Consecutive weights of a layer in one block, B.")]
+MATRICES = (
+    "`empirical`: gradients of the loss; `fisher`: with labels drawn from the model; `ggn`: generalised Gauss–Newton, "
+    "exact over the classes or by draws"
+)
 Draws = Annotated[Count | None, says(allowed="a whole number at least 1, or null")]
 Precision = Annotated[
     Literal["auto", "float32", "bfloat16"],
