@@ -9,11 +9,11 @@ from importlib import import_module
 
 import jsonschema
 import pytest
-import yaml
 from unit.configs import changed
 
 from prunetransfer.config import ConfigError, validate_config
 from prunetransfer.config.docs import page
+from prunetransfer.config.extending import read_study
 from prunetransfer.config.schema import config_schema, written
 from prunetransfer.curvature.seeds import CURVATURES
 from prunetransfer.datasets.kinds.torchvision import VARIANTS
@@ -116,14 +116,14 @@ def test_curvature_that_draws_may_be_told_how_often(matrix, draws, schema, root)
 
 
 def test_the_embedded_study_is_valid(repository, schema):
-    config = yaml.safe_load((repository / "config.yaml").read_text())
+    config = read_study(repository / "config.yaml")
     assert validate_config(config, schema, repository)["study"] == config["study"]
 
 
 def test_the_other_studies_lack_nothing_but_data(repository, schema):
     for study in (repository / "studies").glob("*.yaml"):
         try:
-            validate_config(yaml.safe_load(study.read_text()), schema, repository)
+            validate_config(read_study(study), schema, repository)
         except ConfigError as error:
             assert all("there is no f" in line for line in str(error).splitlines()), f"{study.name}: {error}"
 

@@ -82,12 +82,12 @@ def diagonal_of(
     backbone: Backbone, head: Head, curvature: str, loss: str, draws: int | None = None, seed: int = 0
 ) -> tuple[Tensors, dict[str, Any]]:
     """The kind's values and record, on all images."""
-    settings = {"loss": loss, "curvature": curvature, "draws": draws, "samples": 5, "sampling": "balanced"}
+    settings = {"loss": loss, "matrix": curvature, "draws": draws, "samples": 5, "sampling": "balanced"}
     return diagonal.compute(backbone, head, IMAGES, seed, **settings)
 
 
 def block_of(backbone: Backbone, head: Head, curvature: str, loss: str, draws: int | None = None) -> Tensors:
-    settings = {"loss": loss, "curvature": curvature, "draws": draws, "samples": 5, "sampling": "balanced"}
+    settings = {"loss": loss, "matrix": curvature, "draws": draws, "samples": 5, "sampling": "balanced"}
     settings |= {"block_size": BLOCK, "damping": DAMPING, "damping_relative": False}
     return block.compute(backbone, head, IMAGES, 0, **settings, memory_budget=None)[0]
 
@@ -222,10 +222,10 @@ def test_hutchinson_estimates_the_diagonal_of_the_hessian(backbone, loss):
 def test_probes_depend_on_the_seed_alone():
     backbone = backbone_of("conv").double()
     head = head_of(backbone)
-    first, again, other = (diagonal_of(backbone, head, "hutchinson", "squared", seed=seed)[0] for seed in (0, 0, 1))
+    first, again, other = (diagonal_of(backbone, head, "hessian", "squared", seed=seed)[0] for seed in (0, 0, 1))
     assert all(torch.equal(again[name], values) for name, values in first.items())
     assert not torch.allclose(other["fc.weight"], first["fc.weight"], rtol=1e-2)
-    default, _ = diagonal_of(backbone, head, "hutchinson", "squared", draws=16)
+    default, _ = diagonal_of(backbone, head, "hessian", "squared", draws=16)
     assert all(torch.equal(default[name], values) for name, values in first.items())
 
 
@@ -246,7 +246,7 @@ def test_one_probe_is_exact_where_the_hessian_is_diagonal(images_at_once, monkey
     monkeypatch.setattr(hutchinson, "IMAGES_AT_ONCE", images_at_once)
     backbone = Backbone(Channels(), [0.5, 0.4, 0.3], [0.2, 0.25, 0.3]).double()
     head = Head(torch.eye(3).double(), torch.zeros(3).double(), alpha=1.0)
-    found, record = diagonal_of(backbone, head, "hutchinson", "squared", draws=1)
+    found, record = diagonal_of(backbone, head, "hessian", "squared", draws=1)
     means = ((IMAGES.images.double() / 255).mean((1, 2)) - backbone.mean.flatten()) / backbone.std.flatten()
     torch.testing.assert_close(found["scale.weight"].flatten(), means.square().mean(0), rtol=1e-12, atol=0)
     assert (found["unused.weight"] == 0).all()
@@ -256,7 +256,7 @@ def test_one_probe_is_exact_where_the_hessian_is_diagonal(images_at_once, monkey
 def test_estimates_below_zero_count_as_zero_and_are_recorded():
     backbone = backbone_of("conv").double()
     head = head_of(backbone)
-    found, record = diagonal_of(backbone, head, "hutchinson", "cross_entropy", draws=1)
+    found, record = diagonal_of(backbone, head, "hessian", "cross_entropy", draws=1)
     settings = (backbone, head, IMAGES.images, IMAGES.labels, LOSSES["cross_entropy"])
     estimate = hutchinson.hessian_diagonal(*settings, draws=1, seed=0)
     assert all(torch.equal(values, estimate[name].clamp(min=0)) for name, values in found.items())

@@ -15,6 +15,7 @@ sys.path.insert(0, str(ROOT / "src"))
 from snakemake.utils import update_config
 
 from prunetransfer.config import ConfigError, validate_config
+from prunetransfer.config.extending import extended, family
 from prunetransfer.config.groups import pretraining_groups, recovery_methods, several_pretrainings
 from prunetransfer.config.pins import pin
 from prunetransfer.config.plugins import needs
@@ -35,9 +36,9 @@ if (workflow.remote_exec or workflow.subprocess_exec) and BEGAN_WITH in os.envir
     config = json.loads(Path(os.environ[BEGAN_WITH]).read_text(encoding="utf-8"))
 else:
     try:
-        refuse_duplicate_keys(workflow.configfiles)
+        refuse_duplicate_keys([member for file in workflow.configfiles for member in family(file)])
         update_config(config, from_command_line(workflow.config_settings.config_args))
-        config = validate_config(config, SCHEMA, root=Path.cwd())
+        config = validate_config(extended(config, workflow.configfiles), SCHEMA, root=Path.cwd())
         pin(config, root=Path.cwd())
     except ConfigError as error:
         sys.exit("config:\n  " + str(error).replace("\n", "\n  "))

@@ -60,7 +60,8 @@ def definitions(section: str, entries: Mapping[str, Entry]) -> dict[str, dict[st
 
 
 def _definition(section: str, name: str, entry: Entry) -> dict[str, Any]:
-    about = {"description": " ".join(inspect.getdoc(entry.function).partition("\n\n")[0].split())}
+    text = inspect.getdoc(entry.function) or ""
+    about = {"description": " ".join(text.partition("\n\n")[0].split())}
     if section == "readouts":
         keys = [p.name for p in keywords(entry.function)]
         return about | {"needs": {**entry.needs, "keys": keys}}
