@@ -62,9 +62,25 @@ def test_numbers_in_lists_and_mappings_of_the_command_line_are_numbers():
 
 
 FILES = {
-    "base.yaml": "study: base\nseeds: [0, 1]\nhead: {kind: ridge, alpha: 1.0}\nrecoveries: {none: {}, finetune: {epochs: 3}}\n",
-    "middle/study.yaml": "extends: ../base.yaml\nhead: {alpha: 2.0}\nrecoveries: {finetune: {loss: squared}}\nscores: {block: }\n",
-    "top.yaml": "extends: middle/study.yaml\nstudy: top\nseeds: [7]\nrecoveries: {finetune: null, moments: null}\nscores: null\n",
+    "base.yaml": """
+study: base
+seeds: [0, 1]
+head: {kind: ridge, alpha: 1.0}
+recoveries: {none: {}, finetune: {epochs: 3}}
+""",
+    "middle/study.yaml": """
+extends: ../base.yaml
+head: {alpha: 2.0}
+recoveries: {finetune: {loss: squared}}
+scores: {block: }
+""",
+    "top.yaml": """
+extends: middle/study.yaml
+study: top
+seeds: [7]
+recoveries: {finetune: null, moments: null}
+scores: null
+""",
 }
 
 

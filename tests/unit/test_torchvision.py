@@ -117,15 +117,15 @@ def test_without_official_splits_a_fifth_of_each_class_is_held_out(name, written
     assert np.bincount(test.labels).tolist() == [2, 1]
     assert train.classes == test.classes == CLASSES[name]
     assert contents(load("test", name=name, folder=folder)) == contents(test)
-    assert any(contents(load("test", name, seed=seed, folder=folder)) != contents(test) for seed in (1, 2, 3))
+    assert any(contents(load("test", name=name, seed=seed, folder=folder)) != contents(test) for seed in (1, 2, 3))
 
 
 def test_the_held_out_images_do_not_depend_on_the_order_of_the_disk(written, monkeypatch):
     folder, _ = written("SUN397")
-    first = contents(load("test", "SUN397", folder=folder))
+    first = contents(load("test", name="SUN397", folder=folder))
     rglob = Path.rglob
     monkeypatch.setattr(Path, "rglob", lambda path, pattern: reversed(list(rglob(path, pattern))))
-    assert contents(load("test", "SUN397", folder=folder)) == first
+    assert contents(load("test", name="SUN397", folder=folder)) == first
 
 
 @pytest.mark.parametrize(

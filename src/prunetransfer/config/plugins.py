@@ -1,4 +1,4 @@
-"""Files of the user's own that register scores, recoveries, readouts or kinds of dataset: what they add to the schema."""
+"""Files of the user's own, the config's `plugins`: what they register is added to the schema."""
 
 from __future__ import annotations
 

@@ -95,7 +95,8 @@ def _fields(function: Callable) -> dict[str, Any]:
 
 
 def _field(parameter: inspect.Parameter, function: Callable) -> Any:
-    """The type of a parameter, with its default if it has one, as pydantic takes them. Raises ValueError where it has no type."""
+    """The type of a parameter, with its default if it has one, as pydantic takes them. Raises ValueError where it has
+    no type."""
     annotation = parameter.annotation
     if annotation is parameter.empty:
         raise ValueError(f"{function.__name__}: its setting {parameter.name} has no type")

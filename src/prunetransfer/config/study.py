@@ -1,11 +1,11 @@
-"""The keys of a study's config, section by section, but for the settings of what it calls by name (`settings.registry`).
+"""The keys of a study's config, but for the settings of what it calls by name (`settings.registry`).
 
-For the generation of the schema (`config.schema`) alone: a plan and its jobs read what was generated. Keywords beside those
-of `settings.types`: views (an entry that is a view of another is not, further on, a view of itself), joined (so many names
-of that section fit into the name of a file), own_recipe (a backbone whose weights come from `pretrain` has a recipe in that
-section), links (what an entry's name joins by + are entries too, other than `none`), pinned (the file of a package has a
-digest), published (timm has weights of its own architectures alone), substitution (a regular expression and its
-replacement).
+For the generation of the schema (`config.schema`) alone: a plan and its jobs read what was generated. Keywords beside
+those of `settings.types`: views (an entry that is a view of another is not, further on, a view of itself), joined (so
+many names of that section fit into the name of a file), own_recipe (a backbone whose weights come from `pretrain` has a
+recipe in that section), links (what an entry's name joins by + are entries too, other than `none`), pinned (the file of
+a package has a digest), published (timm has weights of its own architectures alone), substitution (a regular expression
+and its replacement).
 """
 
 from __future__ import annotations
@@ -74,25 +74,25 @@ class Weights(Section, json_schema_extra={"pinned": True}):
         Text,
         Field(
             description="`timm` (what timm publishes for the architecture and its tag), `torchvision:ENUM` (as in "
-            "`torchvision:ResNet50_Weights.IMAGENET1K_V2`), an `https://` address, a file, `package:MODULE/FILE` (a file in "
-            "the folder of an installed Python package), `package:FILE` (shipped with prunetransfer), `random` (as "
-            "initialised), or `pretrain` (what this study's own recipe trains)."
+            "`torchvision:ResNet50_Weights.IMAGENET1K_V2`), an `https://` address, a file, `package:MODULE/FILE` (a "
+            "file in the folder of an installed Python package), `package:FILE` (shipped with prunetransfer), "
+            "`random` (as initialised), or `pretrain` (what this study's own recipe trains)."
         ),
         says(checkpoint=True),
     ]
     sha256: Annotated[
         Sha256,
         Field(
-            description="Digest of the checkpoint, verified before it is used. `package:` and `https://` need one; a first "
-            "try without it names that of the file. `timm` and `torchvision:` pin theirs by name. Of a file, left out, it "
-            "is what the file has when the study starts: another file at its path is another network."
+            description="Digest of the checkpoint, verified before it is used. `package:` and `https://` need one; a "
+            "first try without it names that of the file. `timm` and `torchvision:` pin theirs by name. Of a file, "
+            "left out, it is what the file has when the study starts: another file at its path is another network."
         ),
     ] = None
     entry: Annotated[
         Text | None,
         Field(
-            description="The key of the checkpoint that holds the state dict, such as `state_dict`, `model`, `teacher`; "
-            "where it lies deeper, the keys on the way to it, joined by slashes: `model/state_dict`."
+            description="The key of the checkpoint that holds the state dict, such as `state_dict`, `model`, "
+            "`teacher`; where it lies deeper, the keys on the way to it, joined by slashes: `model/state_dict`."
         ),
         says(allowed="text that is not empty, or null"),
     ] = None
@@ -108,8 +108,8 @@ class Weights(Section, json_schema_extra={"pinned": True}):
     ignore: Annotated[
         Patterns,
         Field(
-            description="Shell patterns of keys (renamed, without the prefix) that are left out; so is the classifier of "
-            "timm's and torchvision's architectures."
+            description="Shell patterns of keys (renamed, without the prefix) that are left out; so is the classifier "
+            "of timm's and torchvision's architectures."
         ),
     ] = ()
     missing: Annotated[
@@ -174,8 +174,8 @@ class Backbone(Section, json_schema_extra={"published": True}):
         Literal["center", "squash", "border"],
         Field(
             description="How the square comes about: `center` cuts off what is left and right, or above and below; "
-            "`squash` resizes both sides to size / crop, and so distorts the image; `border` resizes the long side to it, "
-            "and fills up with the colour of `mean`. A network of one's own has `center`."
+            "`squash` resizes both sides to size / crop, and so distorts the image; `border` resizes the long side to "
+            "it, and fills up with the colour of `mean`. A network of one's own has `center`."
         ),
         OF_MODEL,
     ] = None
@@ -186,16 +186,16 @@ class Backbone(Section, json_schema_extra={"published": True}):
 
 
 class OwnHead(Section):
-    """The classifier that the checkpoint was trained with, in place of the study's `head`, for a dataset whose classes it
-    knows; that of a view is its base's, if it has none of its own. `linear_probe` is fitted as the study's `head` says all
-    the same."""
+    """The classifier that the checkpoint was trained with, in place of the study's `head`, for a dataset whose classes
+    it knows; that of a view is its base's, if it has none of its own. `linear_probe` is fitted as the study's `head`
+    says all the same."""
 
     kind: Annotated[Literal["own"], Field(description="`own`; its loss is cross-entropy.")]
     classes: Annotated[
         Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2), says(uniqueItems=True)] | None,
         Field(
-            description="Numbers of the checkpoint's classes from 0, in the order of the dataset's classes; left out, all "
-            "in their own order."
+            description="Numbers of the checkpoint's classes from 0, in the order of the dataset's classes; left out, "
+            "all in their own order."
         ),
         says(allowed="a list of at least two numbers of classes, none twice"),
     ] = None
@@ -247,7 +247,8 @@ class Score(BaseModel):
     score: Annotated[
         str,
         Field(
-            description="The function of `prunetransfer.pruning.scores` or of a plugin; where it is left out, the entry's own name."
+            description="The function of `prunetransfer.pruning.scores` or of a plugin; where it is left out, the "
+            "entry's own name."
         ),
         says(noun="score", among="$scores", allowed="the name of a score"),
     ] = None
@@ -276,8 +277,8 @@ class Recovery(Tried):
     recovery: Annotated[
         str,
         Field(
-            description="The function of `prunetransfer.recovery` or of a plugin; where it is left out, the entry's own "
-            "name."
+            description="The function of `prunetransfer.recovery` or of a plugin; where it is left out, the entry's "
+            "own name."
         ),
         says(noun="recovery", among="$recoveries", allowed="the name of a recovery"),
     ] = None
@@ -306,8 +307,8 @@ class Safe(Section):
 
 
 class Landscape(Section):
-    """Where it is given, if only as `{}`, the loss of every source and target is studied around the dense weights, on some
-    of its train images and through its dense head: its curvature, what masks do to it, how far tasks agree."""
+    """Where it is given, if only as `{}`, the loss of every source and target is studied around the dense weights, on
+    some of its train images and through its dense head: its curvature, what masks do to it, how far tasks agree."""
 
     samples: Annotated[
         Count,
@@ -320,15 +321,15 @@ class Landscape(Section):
     draws: Annotated[
         Draws,
         Field(
-            description="Labels drawn from the model an image, to estimate that matrix's diagonal; left out, it is exact, "
-            "at one backward pass a class."
+            description="Labels drawn from the model an image, to estimate that matrix's diagonal; left out, it is "
+            "exact, at one backward pass a class."
         ),
     ] = None
     hessian_eigenvalue: Annotated[
         bool,
         Field(
-            description="Whether the Hessian's largest eigenvalue is computed too, which takes about as long as all the "
-            "others."
+            description="Whether the Hessian's largest eigenvalue is computed too, which takes about as long as all "
+            "the others."
         ),
     ] = False
     backbones: Annotated[
@@ -366,22 +367,22 @@ class Study(Section):
     seeds: Annotated[
         Several[Seed],
         Field(
-            description="Every seed is one repetition of what is drawn at random, the images of a score and the order of "
-            "fine-tuning."
+            description="Every seed is one repetition of what is drawn at random, the images of a score and the order "
+            "of fine-tuning."
         ),
     ] = (0,)
     data_root: Annotated[
         Text,
         Field(
-            description="Folder that relative dataset paths start from; itself relative to where Snakemake runs. While it "
-            "is not there, a study can only be planned."
+            description="Folder that relative dataset paths start from; itself relative to where Snakemake runs. "
+            "While it is not there, a study can only be planned."
         ),
     ] = "."
     extends: Annotated[
         Text,
         Field(
-            description="Another study, whose keys this one has too; the path starts at this file's folder. Mappings are "
-            "joined key by key, anything else is replaced, and `null` takes away what the other study has."
+            description="Another study, whose keys this one has too; the path starts at this file's folder. Mappings "
+            "are joined key by key, anything else is replaced, and `null` takes away what the other study has."
         ),
     ] = None
     plugins: Annotated[
@@ -395,8 +396,9 @@ class Study(Section):
     temporary: Annotated[
         list[Literal["images", "scores", "recovered"]],
         Field(
-            description="Files that are removed once every job of the run that reads them is done. A finished study stays "
-            "finished, but what is added to it makes them again, and all that was made from them: docs/cluster.md."
+            description="Files that are removed once every job of the run that reads them is done. A finished study "
+            "stays finished, but what is added to it makes them again, and all that was made from them: "
+            "docs/cluster.md."
         ),
         says(uniqueItems=True),
     ] = ()
@@ -404,8 +406,8 @@ class Study(Section):
     gpu: Annotated[
         Literal["auto", True, False],
         Field(
-            description="Whether computing jobs ask for a GPU: `auto`, where the machine has one; with `false` they see "
-            "none."
+            description="Whether computing jobs ask for a GPU: `auto`, where the machine has one; with `false` they "
+            "see none."
         ),
     ] = "auto"
     jobs_per_gpu: Annotated[
@@ -444,9 +446,9 @@ class Study(Section):
         Field(
             ge=1,
             le=10,
-            description="How many targets, in their order, one evaluation job reads: it saves the start of a process for "
-            "each, some seconds on a CPU. A target added at the end reruns no other's evaluation, unless it joins a group "
-            "that was not full.",
+            description="How many targets, in their order, one evaluation job reads: it saves the start of a process "
+            "for each, some seconds on a CPU. A target added at the end reruns no other's evaluation, unless it joins "
+            "a group that was not full.",
         ),
         says(joined="targets"),
     ] = 1
@@ -454,8 +456,9 @@ class Study(Section):
     readouts: Annotated[
         Several[str],
         Field(
-            description="How accuracy is read: `zero_shot`, the target's dense head, frozen; `linear_probe`, a head fitted "
-            "anew on the pruned backbone's features; `knn`, the vote of the nearest train images; or a plugin's."
+            description="How accuracy is read: `zero_shot`, the target's dense head, frozen; `linear_probe`, a head "
+            "fitted anew on the pruned backbone's features; `knn`, the vote of the nearest train images; or a "
+            "plugin's."
         ),
     ] = ("zero_shot",)
     neighbours: Annotated[Count, Field(description="Train images that vote in `knn`.")] = 20
@@ -494,7 +497,7 @@ class Study(Section):
     pretrain: Annotated[
         dict[BackboneName, Any],
         Field(
-            description="Recipes that train a backbone from scratch: backbone → recipe. The keys that only one objective "
-            "takes stand below."
+            description="Recipes that train a backbone from scratch: backbone → recipe. The keys that only one "
+            "objective takes stand below."
         ),
     ] = Field({})

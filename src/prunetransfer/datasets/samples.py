@@ -62,9 +62,9 @@ def load_samples(
     """One split ("train" or "test") of a dataset of `kind`.
 
     settings: the arguments of the kind's function, and as `selections` those of the views that it is then seen through.
-    data_root: where the user's relative paths start. downloads: the folder of downloaded datasets.
-    plugin: where the kind is found, as of `registry.find`. Raises ValueError for an unknown kind, split or setting, for fewer than two classes or a class that has no image,
-    and for whatever the kind or a view refuses.
+    data_root: where the user's relative paths start. downloads: the folder of downloaded datasets. plugin: where the
+    kind is found, as of `registry.find`. Raises ValueError for an unknown kind, split or setting, for fewer than two
+    classes or a class that has no image, and for whatever the kind or a view refuses.
     """
     known = sorted(module.name for module in pkgutil.iter_modules(kinds.__path__))
     if not plugin and kind not in known:

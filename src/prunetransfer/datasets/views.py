@@ -82,8 +82,8 @@ def per_class(
         PerSplit,
         Field(
             {},
-            description="The largest number of images of each class, in both splits or in each as `{train, test}`; left "
-            "out, all.",
+            description="The largest number of images of each class, in both splits or in each as `{train, test}`; "
+            "left out, all.",
         ),
     ],
     seed: int,

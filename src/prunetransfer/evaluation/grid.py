@@ -86,11 +86,12 @@ def evaluate_grid(
 ) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
     """Measure the dense backbone, then each file of `pruned` in its place, with every readout.
 
-    pruned: mask files, or weight files where the masks were `recovered`. readouts: name of a registered one → its settings, and where it is found (`plugin`), if not here.
-    train: the target's train images, where a readout needs them. Returns rows of EVALUATION without what the job's name
-    says, one a sparsity and readout, and those of PREDICTIONS. An image whose output is NaN or infinite counts as
-    wrong, and the log names the layer. Raises ValueError if the dense backbone has such images, or gets none right:
-    there is nothing to retain. Leaves the backbone as it came.
+    pruned: mask files, or weight files where the masks were `recovered`. readouts: name of a registered one → its
+    settings, and where it is found (`plugin`), if not here. train: the target's train images, where a readout needs
+    them. Returns rows of EVALUATION without what the job's name says, one a sparsity and readout, and those of
+    PREDICTIONS. An image whose output is NaN or infinite counts as wrong, and the log names the layer. Raises
+    ValueError if the dense backbone has such images, or gets none right: there is nothing to retain. Leaves the
+    backbone as it came.
     """
     test = _at_hand(test, backbone)
     train = train and _at_hand(train, backbone)

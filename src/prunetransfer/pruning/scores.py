@@ -49,8 +49,8 @@ class Diagonal(BaseModel, json_schema_extra={"renamed": {"curvature": "matrix"}}
     draws: Annotated[
         Draws,
         Field(
-            description="Labels drawn an image, or probes of `hessian`. Left out: 1 for `fisher`, 16 for `hessian`, and "
-            "`ggn` is exact."
+            description="Labels drawn an image, or probes of `hessian`. Left out: 1 for `fisher`, 16 for `hessian`, "
+            "and `ggn` is exact."
         ),
         left_out("as empirical curvature draws nothing", matrix="empirical"),
     ] = None
@@ -73,8 +73,8 @@ class Block(Diagonal):
     damping: Annotated[
         Positive | Auto,
         Field(
-            description="λ, added to the diagonal of each block; `auto` chooses it on train images that the score does not "
-            "see."
+            description="λ, added to the diagonal of each block; `auto` chooses it on train images that the score "
+            "does not see."
         ),
         says(allowed="auto or a number above 0"),
     ] = 1e-4
@@ -90,8 +90,8 @@ class Block(Diagonal):
     memory_budget: Annotated[
         PositiveOrNull,
         Field(
-            description="MB that block curvature may fill, as 4 · weights · B bytes; more takes further passes over the "
-            "images and gives the same scores. `null` is half of what is free on the GPU, or a quarter on the CPU."
+            description="MB that block curvature may fill, as 4 · weights · B bytes; more takes further passes over "
+            "the images and gives the same scores. `null` is half of what is free on the GPU, or a quarter on the CPU."
         ),
     ] = None
 

@@ -18,8 +18,8 @@ class Case:
     """A pruned backbone, which a recovery changes in place; its pruned weights are zero before and after.
 
     dense: the backbone before it was pruned. mask: name → bool tensor of the layer's shape, on the backbone's device;
-    False where a weight is pruned. train: the source's train images; to a recovery without labels they come without, and
-    head is None. saved: where a run that was killed is to go on from, for a recovery that is resumable.
+    False where a weight is pruned. train: the source's train images; to a recovery without labels they come without,
+    and head is None. saved: where a run that was killed is to go on from, for a recovery that is resumable.
     """
 
     backbone: Backbone

@@ -29,7 +29,8 @@ def compensate(
     block_size: BlockSize = 64,
     damping: Annotated[Positive, Field(description="λ, added to the diagonal of each block.")] = 1e-4,
 ) -> None:
-    """The kept weights of each block take over from the pruned ones what the block curvature says (Optimal Brain Surgeon).
+    """The kept weights of each block take over from the pruned ones what the block curvature says (Optimal Brain
+    Surgeon).
 
     w_K += H_KK⁻¹ H_KP w_P in each block, K the kept weights, P the pruned ones with their dense values w_P.
     H = F_b + λI, F_b the empirical Fisher of a block of the dense backbone on `samples` images of the case, drawn with

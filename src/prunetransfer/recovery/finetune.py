@@ -69,16 +69,16 @@ def finetune(
     compile: Annotated[
         bool,
         Field(
-            description="Whether the backbone is compiled first (torch.compile), which is worth it where training takes "
-            "many minutes."
+            description="Whether the backbone is compiled first (torch.compile), which is worth it where training "
+            "takes many minutes."
         ),
     ] = False,
 ) -> list[dict[str, Any]]:
     """Training on the source, pruned weights held at zero, head and normalisation statistics frozen.
 
     Minimises the mean loss over the train images; returns the training curve, one dict an epoch. Every parameter moves
-    but the pruned weights, which stay exactly zero. With the case's `saved` state a run that was killed goes on and ends
-    in the weights that it would have had.
+    but the pruned weights, which stay exactly zero. With the case's `saved` state a run that was killed goes on and
+    ends in the weights that it would have had.
 
     Raises FloatingPointError, naming step and learning rate, when the loss or a weight is not finite. The paper's
     protocol: SGD, 90 epochs at 5e-5, momentum 0.9, weight decay 1e-4, batches of 64, milestones 30, 60 and 80.

@@ -34,7 +34,8 @@ def reconstruct(
     ridge: Annotated[
         Positive,
         Field(
-            description="Penalty on moving away from the weights as they were, over the mean square of the layer's inputs."
+            description="Penalty on moving away from the weights as they were, over the mean square of the layer's "
+            "inputs."
         ),
     ] = 0.01,
 ) -> None:

@@ -47,9 +47,9 @@ REGISTRY: dict[str, dict[str, Entry]] = {section: {} for section in MODULES}
 def dataset_kind(*, images: type | None = None) -> Callable:
     """Register `kind(split, *, …) -> Samples`: one split, "train" or "test", of a dataset.
 
-    images: the settings of their preparation, `types.Gathered` or `types.Encoded`; None, where nothing can be wrong with
-    them. A kind that asks by keyword for `data_root` is given the folder that relative paths start from, one that asks
-    for `folder` the files that its module's `download` fetched.
+    images: the settings of their preparation, `types.Gathered` or `types.Encoded`; None, where nothing can be wrong
+    with them. A kind that asks by keyword for `data_root` is given the folder that relative paths start from, one that
+    asks for `folder` the files that its module's `download` fetched.
     """
     return _register("datasets", images)
 
@@ -57,8 +57,8 @@ def dataset_kind(*, images: type | None = None) -> Callable:
 def score(*, structure: type | None) -> Callable:
     """Register `score(weights, curvature, *, …)`: name → one number ≥ 0 a prunable weight.
 
-    structure: the curvature that it reads and how that is measured, `scores.Diagonal` or `scores.Block`; None: the score
-    reads no data, its curvature is empty.
+    structure: the curvature that it reads and how that is measured, `scores.Diagonal` or `scores.Block`; None: the
+    score reads no data, its curvature is empty.
     """
     return _register("scores", structure, structure=structure and structure.NAME)
 

@@ -1,7 +1,7 @@
 """The types of settings that several functions share, for the keyword-only parameters that declare a setting.
 
-A type says what is allowed, and its `Field` what that means; `json_schema_extra` holds the keywords of the config's schema
-that JSON Schema lacks (`config.keywords`, `config.validation`):
+A type says what is allowed, and its `Field` what that means; `json_schema_extra` holds the keywords of the config's
+schema that JSON Schema lacks (`config.keywords`, `config.validation`):
 
 - allowed: what is allowed, in words, where the words made from the other keywords would be less clear;
 - among: the value is a name in that section of the config or, after a $, one of the functions of that section;
@@ -130,8 +130,8 @@ class Gathered(BaseModel):
     allow_overlap: Annotated[
         bool,
         Field(
-            description="Whether a dataset is taken of which some test images, once prepared, equal a train image in every "
-            "pixel; otherwise they stop the study."
+            description="Whether a dataset is taken of which some test images, once prepared, equal a train image in "
+            "every pixel; otherwise they stop the study."
         ),
     ] = False
 
@@ -142,7 +142,7 @@ class Encoded(Gathered):
     skip_unreadable: Annotated[
         bool,
         Field(
-            description="Whether images that cannot be read are left out and listed in the log and in the prepared file; "
-            "otherwise the first of them stops the study. Every image is then read twice."
+            description="Whether images that cannot be read are left out and listed in the log and in the prepared "
+            "file; otherwise the first of them stops the study. Every image is then read twice."
         ),
     ] = False

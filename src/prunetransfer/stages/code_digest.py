@@ -1,6 +1,7 @@
 """What a file holds and what a stage's code is: a digest of its script and of all it imports; and the git revision.
 
-Comments, docstrings, formatting, file times and annotations, which declare settings, do not count; editing what runs does.
+Comments, docstrings, formatting, file times and annotations, which declare settings, do not count; editing what runs
+does.
 """
 
 from __future__ import annotations

@@ -71,15 +71,16 @@ def pretrain(
     objective: Annotated[
         str,
         Field(
-            description="What is minimised, a class of `prunetransfer.training.objectives`. All but `supervised` need `pip "
-            "install 'prunetransfer[pretraining]'`."
+            description="What is minimised, a class of `prunetransfer.training.objectives`. All but `supervised` need "
+            "`pip install 'prunetransfer[pretraining]'`."
         ),
     ] = "supervised",
     epochs: Epochs,
     first_size: Annotated[
         Annotated[int, Field(ge=8)] | None,
         Field(
-            description="Side in pixels of the images that the first epochs see, where those are to be smaller and faster."
+            description="Side in pixels of the images that the first epochs see, where those are to be smaller and "
+            "faster."
         ),
         says(allowed="a whole number at least 8, or null"),
     ] = None,
@@ -97,8 +98,8 @@ def pretrain(
         Field(
             gt=0,
             le=0.5,
-            description="Share of the train images of each class that is not trained on: after each epoch k-NN and ridge "
-            "accuracy are measured on them (table `pretraining`).",
+            description="Share of the train images of each class that is not trained on: after each epoch k-NN and "
+            "ridge accuracy are measured on them (table `pretraining`).",
         ),
     ] = 0.02,
     precision: Precision = "auto",
@@ -106,8 +107,8 @@ def pretrain(
 ) -> tuple[Pretraining, list[dict[str, Any]]]:
     """Train `backbone`, which ends in its features, from scratch; returns the objective as it ended, and the curve.
 
-    split: images uint8 [n, size, size, 3] with their labels. settings: those of the objective. held_out may also be 0, as
-    nothing is measured then. saved: as of training.loop.train.
+    split: images uint8 [n, size, size, 3] with their labels. settings: those of the objective. held_out may also be 0,
+    as nothing is measured then. saved: as of training.loop.train.
 
     Raises FloatingPointError when a loss or a weight is not finite or all features are alike; ValueError where a
     package that the objective needs is not installed.

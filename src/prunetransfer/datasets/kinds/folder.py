@@ -37,8 +37,8 @@ def folder(
     path: Annotated[
         Text,
         Field(
-            description="Folder with `train/<class>/` and `test/<class>/` (or `val/`), or with `<class>/` alone; relative "
-            "to `data_root`."
+            description="Folder with `train/<class>/` and `test/<class>/` (or `val/`), or with `<class>/` alone; "
+            "relative to `data_root`."
         ),
         says(folder="data_root"),
     ],

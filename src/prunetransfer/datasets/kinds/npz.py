@@ -28,8 +28,8 @@ def npz(
     train: Annotated[
         Count | None,
         Field(
-            description="How many of the first images are the train split, the others the test split; left out, a seeded "
-            "80/20 split."
+            description="How many of the first images are the train split, the others the test split; left out, a "
+            "seeded 80/20 split."
         ),
     ] = None,
     seed: Draw = 0,

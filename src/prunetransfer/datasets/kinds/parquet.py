@@ -31,8 +31,8 @@ def parquet(
     train: Annotated[
         Files,
         Field(
-            description="The files of the train split, or of both where `test` is left out; paths or patterns, relative to "
-            "`data_root`."
+            description="The files of the train split, or of both where `test` is left out; paths or patterns, "
+            "relative to `data_root`."
         ),
     ],
     test: Annotated[

@@ -80,8 +80,9 @@ def torchvision(
     variant: Annotated[
         str | int | None,
         Field(
-            description="The task of EMNIST (`balanced`, `byclass`, `bymerge`, `letters`, `digits`, `mnist`), the partition "
-            "of DTD (1 to 10), or the level of FGVCAircraft (`variant`, `family`, `manufacturer`); left out, the first."
+            description="The task of EMNIST (`balanced`, `byclass`, `bymerge`, `letters`, `digits`, `mnist`), the "
+            "partition of DTD (1 to 10), or the level of FGVCAircraft (`variant`, `family`, `manufacturer`); left "
+            "out, the first."
         ),
         says(allowed="a variant of that dataset"),
     ] = None,
@@ -90,8 +91,9 @@ def torchvision(
 ) -> Samples:
     """A dataset of torchvision, downloaded to `resources/datasets`; its splits stand in docs/datasets.md.
 
-    Returns one split of the dataset that lies in `folder`; nothing is downloaded. Without official splits a draw of 20% of each class, which `seed` decides, is the test split.
-    Raises ValueError if torchvision has no such dataset or variant, or does not find the files whole.
+    Returns one split of the dataset that lies in `folder`; nothing is downloaded. Without official splits a draw of 20%
+    of each class, which `seed` decides, is the test split. Raises ValueError if torchvision has no such dataset or
+    variant, or does not find the files whole.
     """
     chosen, parts = _variant(name, variant), SPLITS_OF[name]
     opened = [_open(name, folder, **chosen, **part) for part in parts.get(split, UNSPLIT["all"])]
