@@ -17,8 +17,8 @@ import yaml
 from torch import Tensor
 
 from prunetransfer.config import validate_config
+from prunetransfer.datasets.loading import load_samples
 from prunetransfer.datasets.prepared import Preparation, write_split
-from prunetransfer.datasets.samples import load_samples
 from prunetransfer.datasets.splits import Split, read_split, uniform_subset
 from prunetransfer.heads import Head
 from prunetransfer.heads.ridge import fit_ridge

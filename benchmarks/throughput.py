@@ -28,10 +28,11 @@ from measuring import Row, machine, measure, write_section
 from torch import Tensor
 
 from prunetransfer.datasets.splits import Split
-from prunetransfer.evaluation.grid import evaluate_grid
+from prunetransfer.evaluation.grid import Target, evaluate_masks
 from prunetransfer.heads import Head
 from prunetransfer.heads.losses import squared
-from prunetransfer.models.backbones import Backbone, build_backbone, load_mask
+from prunetransfer.models.backbones import Backbone, build_backbone
+from prunetransfer.pruning.apply import load_mask
 from prunetransfer.pruning.masks import global_mask, write_mask
 from prunetransfer.recovery.case import Case
 from prunetransfer.recovery.finetune import finetune
@@ -111,7 +112,7 @@ def training(inputs: Inputs) -> dict[str, Row]:
 
 
 def evaluation(inputs: Inputs) -> dict[str, Row]:
-    """The dense backbone and six masks on all images: on one batch over and over, and by `evaluate_grid`."""
+    """The dense backbone and six masks on all images: on one batch over and over, and by `evaluate_masks`."""
     backbone, images = inputs.backbone, len(inputs.split.labels)
     batch = inputs.split.images[:256].to(backbone.device)
     state = {name: tensor.clone() for name, tensor in backbone.network.state_dict().items()}
@@ -162,7 +163,7 @@ def against_a_dataloader(inputs: Inputs, folder: Path, images: int) -> dict[str,
 
 
 def grid(backbone: Backbone, head: Head, split: Split, masks: list[Path]) -> None:
-    evaluate_grid(backbone, head, split, masks, recovered=False, readouts={"zero_shot": {}})
+    evaluate_masks(backbone, Target(head, split, {"zero_shot": {}}), masks)
 
 
 def timed_rows(device: torch.device, images: int, repetitions: int, data: Path | None) -> Iterator[str]:

@@ -21,7 +21,7 @@ from unit.networks import CLASSES, images_of, weights_of
 from unit.reference import redrawn
 
 from prunetransfer.datasets.splits import Split
-from prunetransfer.evaluation.grid import evaluate_grid
+from prunetransfer.evaluation.grid import Target, evaluate_masks, evaluate_recovered
 from prunetransfer.heads import Head
 from prunetransfer.heads.fitting import fit_head
 from prunetransfer.heads.knn import nearest_neighbours
@@ -204,8 +204,8 @@ def register_readout(readout: str, settings: Mapping[str, Any]) -> None:
             write_mask(mask, global_mask(scores, 0.2), {"sparsity": 0.2})
             state = {name: tensor.cpu().numpy() for name, tensor in case.pruned().network.state_dict().items()}
             write_tensors(weights, state, {"sparsity": SPARSITY, "achieved_sparsity": SPARSITY})
-            for path, recovered in ((mask, False), (weights, True)):
-                rows += evaluate_grid(backbone, head, split, [path], recovered, {readout: settings}, split)[0]
+            for evaluate, path in ((evaluate_masks, mask), (evaluate_recovered, weights)):
+                rows += evaluate(backbone, Target(head, split, {readout: settings}, split), [path])[0]
         numbers = [row[key] for row in rows for key in ("correct", "dense_top1", "retention", "loss", "dense_loss")]
         return {"rows": torch.tensor([number for number in numbers if number is not None], device=case.place.device)}
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import colorsys
 import sys
 
-import numpy as np
 import pytest
 import torch
 import torchvision
@@ -19,10 +18,8 @@ from prunetransfer.models.backbones import (
     build_network,
     extract_features,
     load_backbone,
-    load_mask,
 )
 from prunetransfer.models.checkpoints import convert
-from prunetransfer.pruning.masks import write_mask
 from prunetransfer.storage.artifacts import write_tensors
 
 VIT_LAYERS = ["patch_embed.proj", *(f"blocks.0.{name}" for name in ("attn.qkv", "attn.proj", "mlp.fc1", "mlp.fc2"))]
@@ -117,15 +114,6 @@ def test_a_mask_of_other_weights_is_refused():
     with pytest.raises(ValueError, match=r"fc\.weight, head\.weight"):
         backbone.prune(mask)
     assert all(torch.equal(tensor, before[name]) for name, tensor in backbone.network.state_dict().items())
-
-
-def test_a_mask_from_a_file_fits(tmp_path):
-    backbone = backbone_of("conv")
-    keep = {name: np.zeros(weight.shape, dtype=bool) for name, weight in backbone.prunable().items()}
-    keep["fc.weight"][0, 1] = True
-    write_mask(tmp_path / "mask", keep, {})
-    backbone.prune(load_mask(tmp_path / "mask", torch.device("cpu")))
-    assert sum(int(weight.count_nonzero()) for weight in backbone.prunable().values()) == 1
 
 
 # --- architectures ----------------------------------------------------------------------------------------------------

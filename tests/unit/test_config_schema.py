@@ -15,7 +15,7 @@ from prunetransfer.config import ConfigError, validate_config
 from prunetransfer.config.docs import page
 from prunetransfer.config.extending import read_study
 from prunetransfer.config.schema import config_schema, written
-from prunetransfer.curvature.seeds import CURVATURES
+from prunetransfer.curvature.grad_outputs import MATRICES
 from prunetransfer.datasets.kinds.torchvision import VARIANTS
 from prunetransfer.datasets.splits import SAMPLINGS
 from prunetransfer.datasets.views import STEPS
@@ -67,8 +67,8 @@ def test_the_schema_chooses_among_what_the_library_has(schema):
     """Where a choice is a table of the library's and no registry."""
     properties, scores = schema["properties"], schema["$defs"]["scores"]
     diagonal, block = (scores[name]["properties"] for name in ("diagonal", "block"))
-    assert tuple(block["matrix"]["enum"]) == CURVATURES
-    assert tuple(diagonal["matrix"]["enum"]) == (*CURVATURES, "hessian")
+    assert tuple(block["matrix"]["enum"]) == MATRICES
+    assert tuple(diagonal["matrix"]["enum"]) == (*MATRICES, "hessian")
     assert diagonal["sampling"]["enum"] == block["sampling"]["enum"] == list(SAMPLINGS)
     assert diagonal["loss"]["enum"] == block["loss"]["enum"] == list(LOSSES)
     assert properties["head"]["properties"]["kind"]["enum"] == list(KINDS)

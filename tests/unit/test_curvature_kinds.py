@@ -18,8 +18,8 @@ from unit.networks import BACKBONES, backbone_of, head_of, images_of
 
 from prunetransfer.criteria import block, diagonal
 from prunetransfer.curvature import gradients, hutchinson
+from prunetransfer.curvature.grad_outputs import MATRICES, grad_outputs
 from prunetransfer.curvature.gradients import layer_gradients
-from prunetransfer.curvature.seeds import CURVATURES, seeds
 from prunetransfer.heads import Head
 from prunetransfer.heads.losses import LOSSES
 from prunetransfer.models.backbones import Backbone
@@ -68,8 +68,8 @@ def explicit_inverse(matrix: Tensor) -> Tensor:
 
 
 def assembled(backbone: Backbone, head: Head, curvature: str, loss: str, draws: int | None = None) -> Tensors:
-    """Name → [p, p], from the per-sample gradients of the seeds."""
-    chosen = seeds(curvature, loss, draws, seed=0)
+    """Name → [p, p], from the per-sample gradients of what is propagated back."""
+    chosen = grad_outputs(curvature, loss, draws, seed=0)
     found: Tensors = {}
     for batch in layer_gradients(backbone, head, IMAGES.images, IMAGES.labels, chosen):
         for name, layer in batch.items():
@@ -119,7 +119,7 @@ def test_ggn_is_exact(backbone, loss):
 @pytest.mark.parametrize("loss", LOSSES)
 def test_empirical_is_the_gradient_of_the_loss(loss):
     outputs, labels = torch.randn(5, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0)), IMAGES.labels
-    (found,) = seeds("empirical", loss, None, seed=0)(outputs, labels)
+    (found,) = grad_outputs("empirical", loss, None, seed=0)(outputs, labels)
     alone = torch.func.grad(functools.partial(written_out, loss))
     expected = torch.stack([alone(f, y) for f, y in zip(outputs, labels, strict=True)])
     torch.testing.assert_close(found, expected, rtol=1e-12, atol=1e-12)
@@ -127,13 +127,13 @@ def test_empirical_is_the_gradient_of_the_loss(loss):
 
 @pytest.mark.parametrize("curvature", ["fisher", "ggn"])
 @pytest.mark.parametrize("loss", LOSSES)
-def test_drawn_seeds_make_up_the_hessian_by_the_outputs(curvature, loss):
+def test_drawn_vectors_make_up_the_hessian_by_the_outputs(curvature, loss):
     """By expectation: every entry lies within 5 standard errors of 20,000 draws."""
     draws = 20_000
     outputs = 2 * torch.randn(4, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
     label = torch.tensor(0)  # both Hessians are the same whatever the label
     expected = torch.stack([torch.func.hessian(functools.partial(written_out, loss))(f, label) for f in outputs])
-    v = torch.stack(list(seeds(curvature, loss, draws, seed=0)(outputs, torch.zeros(4).long())))
+    v = torch.stack(list(grad_outputs(curvature, loss, draws, seed=0)(outputs, torch.zeros(4).long())))
     products = draws * v[..., :, None] * v[..., None, :]  # [draws, images, classes, classes]
     error = (products.mean(0) - expected).abs()
     standard_error = products.std(0) / draws**0.5
@@ -167,8 +167,8 @@ def test_draws_depend_on_the_seed_and_not_on_the_batches(loss, monkeypatch):
     assert_near(diagonal_of(backbone, head, "fisher", loss, draws=2)[0], first, 1e-12)
 
 
-@pytest.mark.parametrize(("curvature", "draws"), [(name, None) for name in CURVATURES] + [("fisher", 2), ("ggn", 2)])
-def test_block_has_the_same_seeds_as_diagonal(curvature, draws):
+@pytest.mark.parametrize(("curvature", "draws"), [(name, None) for name in MATRICES] + [("fisher", 2), ("ggn", 2)])
+def test_block_propagates_the_same_vectors_back_as_diagonal(curvature, draws):
     backbone = backbone_of("conv").double()
     head = head_of(backbone)
     matrices = assembled(backbone, head, curvature, "cross_entropy", draws)
@@ -180,9 +180,9 @@ def test_block_has_the_same_seeds_as_diagonal(curvature, draws):
 
 def test_what_cannot_be_is_refused():
     with pytest.raises(ValueError, match="no such curvature: 'hutchinson'; there are empirical, fisher, ggn"):
-        seeds("hutchinson", "squared", None, seed=0)
+        grad_outputs("hutchinson", "squared", None, seed=0)
     with pytest.raises(ValueError, match="empirical curvature draws nothing, so draws must be left out, not 3"):
-        seeds("empirical", "squared", 3, seed=0)
+        grad_outputs("empirical", "squared", 3, seed=0)
 
 
 # --- Hutchinson -------------------------------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ from PIL import Image
 
 from prunetransfer.datasets.downloads import download, folder_of, origin
 from prunetransfer.datasets.kinds import parquet
-from prunetransfer.datasets.samples import Samples, load_samples
+from prunetransfer.datasets.loading import load_samples
+from prunetransfer.datasets.samples import Samples
 
 SHARED_DATA = Path(os.environ.get("PRUNETRANSFER_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 

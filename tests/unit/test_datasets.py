@@ -10,7 +10,8 @@ import torch
 from PIL import Image, ImageFont
 
 from prunetransfer.datasets.kinds import glyphs, textures
-from prunetransfer.datasets.samples import Samples, held_out, load_samples
+from prunetransfer.datasets.loading import load_samples
+from prunetransfer.datasets.samples import Samples, held_out
 from prunetransfer.datasets.splits import SAMPLINGS, Split, balanced_subset, draw_images, uniform_subset
 
 FEW = {"train_per_class": 3, "test_per_class": 2}

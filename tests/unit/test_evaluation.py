@@ -12,11 +12,12 @@ from torch.nn import functional as F
 from unit.networks import BACKBONES, CLASSES, backbone_of, head_of, images_of, state_of, weights_of
 
 from prunetransfer.datasets.splits import Split
-from prunetransfer.evaluation.grid import evaluate_grid
+from prunetransfer.evaluation.grid import Target, evaluate_masks, evaluate_recovered
 from prunetransfer.heads import Head
 from prunetransfer.heads.fitting import fit_head
 from prunetransfer.heads.knn import nearest_neighbours
-from prunetransfer.models.backbones import Backbone, extract_features, load_mask
+from prunetransfer.models.backbones import Backbone, extract_features
+from prunetransfer.pruning.apply import load_mask
 from prunetransfer.pruning.masks import achieved_sparsity, global_mask, read_mask, write_mask
 from prunetransfer.runtime.devices import in_batches
 from prunetransfer.storage.artifacts import write_tensors
@@ -52,8 +53,8 @@ def masks(backbone, tmp_path) -> list[Path]:
     return [tmp_path / f"{q}.mask" for q in SPARSITIES]
 
 
-def zero_shot(backbone: Backbone, head: Head, images: Split, pruned: list[Path], recovered: bool = False):
-    return evaluate_grid(backbone, head, images, pruned, recovered, readouts={"zero_shot": {}})
+def zero_shot(backbone: Backbone, head: Head, images: Split, paths: list[Path], evaluate=evaluate_masks):
+    return evaluate(backbone, Target(head, images, {"zero_shot": {}}), paths)
 
 
 def plain_loop(backbone: Backbone, head: Head, images: Split) -> tuple[int, float]:
@@ -134,7 +135,9 @@ def test_recovered_weights_are_read_whole(images, backbone, masks, tmp_path):
             {"sparsity": q, "achieved_sparsity": q / 2},
         )
     backbone.network.load_state_dict(dense)
-    rows, _ = zero_shot(backbone, head, images, [tmp_path / "0.5.weights", tmp_path / "0.2.weights"], recovered=True)
+    paths = [tmp_path / "0.5.weights", tmp_path / "0.2.weights"]
+    rows, _ = zero_shot(backbone, head, images, paths, evaluate_recovered)
+    assert all(torch.equal(tensor, dense[name]) for name, tensor in backbone.network.state_dict().items())
     assert [(row["sparsity"], row["achieved_sparsity"]) for row in rows] == [(0.5, 0.25), (0.2, 0.1)]
     for row in rows:
         correct, loss = expected[row["sparsity"]]
@@ -188,7 +191,7 @@ def test_an_image_whose_output_is_not_a_number_is_answered_wrong(backbone, image
     readouts = {"zero_shot": {}, "linear_probe": {"head": {"kind": "ridge", "alpha": 1.0}}, "knn": {"neighbours": 5}}
     path = masks[2].with_name("of the sequence")
     write_mask(path, {f"0.{name}": keep for name, keep in read_mask(masks[2]).items()}, {"sparsity": 0.7})
-    rows, predictions = evaluate_grid(backbone, head, test, [path], False, readouts, train)
+    rows, predictions = evaluate_masks(backbone, Target(head, test, readouts, train), [path])
     found = {(p["sparsity"], p["readout"]): np.array(p["predicted"]) for p in predictions}
     for row in rows:
         wrong = lost["test"].numpy().copy()
@@ -226,7 +229,7 @@ def test_a_mask_of_another_backbone_is_refused(tmp_path):
 def test_probe_and_neighbours_read_the_pruned_features(backbone, images, masks, head_kind):
     train, settings = images_of(90, seed=1), {"kind": head_kind, "alpha": 1.0}
     readouts = {"zero_shot": {}, "linear_probe": {"head": settings}, "knn": {"neighbours": 5}}
-    rows, predictions = evaluate_grid(backbone, head_of(backbone), images, masks[2:], False, readouts, train)
+    rows, predictions = evaluate_masks(backbone, Target(head_of(backbone), images, readouts, train), masks[2:])
     backbone.prune(load_mask(masks[2], backbone.device))
     x, y = (extract_features(backbone, split.images) for split in (train, images))
     probe = fit_head(x, train.labels, CLASSES, settings)

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import nn
 
+from prunetransfer.datasets.loading import load_samples
 from prunetransfer.datasets.prepared import Preparation, write_split
-from prunetransfer.datasets.samples import load_samples
 from prunetransfer.datasets.splits import Split, read_split
 from prunetransfer.heads import Head, read_head, write_head
 from prunetransfer.heads.own import own_head

@@ -14,8 +14,8 @@ from unit.networks import backbone_of, head_of, images_of
 from prunetransfer.config import validate_config
 from prunetransfer.config.pins import pin
 from prunetransfer.config.plugins import needs
-from prunetransfer.datasets.samples import load_samples
-from prunetransfer.evaluation.grid import evaluate_grid
+from prunetransfer.datasets.loading import load_samples
+from prunetransfer.evaluation.grid import Target, evaluate_masks
 from prunetransfer.pruning.masks import write_mask
 from prunetransfer.recovery.case import Case
 from prunetransfer.settings.registry import REGISTRY, find
@@ -172,7 +172,7 @@ def test_each_runs_like_the_packages_own(folder, tmp_path):
     assert all(torch.equal(w, 3 * weights[name]) for name, w in recovered.prunable().items())
     write_mask(tmp_path / "mask", {name: (w > 0).numpy() for name, w in weights.items()}, {"sparsity": 0.5})
     readouts = {"first_class": {"plugin": place}}
-    rows, _ = evaluate_grid(backbone, head_of(backbone), images, [tmp_path / "mask"], False, readouts, images)
+    rows, _ = evaluate_masks(backbone, Target(head_of(backbone), images, readouts, images), [tmp_path / "mask"])
     assert rows[0]["readout"] == "first_class" and rows[0]["correct"] == int((images.labels == 0).sum())
 
 

@@ -18,8 +18,9 @@ from snakemake.iocontainers import Params, Wildcards
 from timm.data import create_transform
 
 from prunetransfer.datasets import prepared
+from prunetransfer.datasets.loading import load_samples
 from prunetransfer.datasets.prepared import Preparation, readable, refuse_overlap, write_split
-from prunetransfer.datasets.samples import Samples, load_samples
+from prunetransfer.datasets.samples import Samples
 from prunetransfer.datasets.splits import Split, read_split
 from prunetransfer.storage import provenance as process
 from prunetransfer.storage.artifacts import ArtifactError, read_metadata, read_tensors, write_stream, write_tensors

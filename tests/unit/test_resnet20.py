@@ -16,12 +16,12 @@ import torch
 
 from prunetransfer.criteria.block import inverse_diagonals
 from prunetransfer.criteria.diagonal import mean_squares
+from prunetransfer.curvature.grad_outputs import grad_outputs
 from prunetransfer.curvature.gradients import layer_gradients
-from prunetransfer.curvature.seeds import seeds
+from prunetransfer.datasets.loading import load_samples
 from prunetransfer.datasets.prepared import Preparation, write_split
-from prunetransfer.datasets.samples import load_samples
 from prunetransfer.datasets.splits import Split, draw_images, read_split
-from prunetransfer.evaluation.grid import evaluate_grid
+from prunetransfer.evaluation.grid import Target, evaluate_masks
 from prunetransfer.heads import Head
 from prunetransfer.heads.ridge import fit_ridge
 from prunetransfer.models.backbones import build_network, extract_features, load_backbone
@@ -129,7 +129,7 @@ def measured(loss, weights, heads, splits, tmp_path_factory) -> dict[str, np.nda
     head, folder, m = heads[loss], tmp_path_factory.mktemp(loss), SAMPLES[loss]
     backbone = load_backbone(SETTINGS, weights, torch.device("cpu"))
     drawn, _ = draw_images(splits["train"], m, "balanced", seed=0)
-    empirical = seeds("empirical", loss, None, seed=0)
+    empirical = grad_outputs("empirical", loss, None, seed=0)
     batches = list(layer_gradients(backbone, head, drawn.images, drawn.labels, empirical))
     criteria = {"magnitude": ("magnitude", {}), "diagonal": ("diagonal", mean_squares(batches, m))}
     found = inverse_diagonals(
@@ -145,7 +145,7 @@ def measured(loss, weights, heads, splits, tmp_path_factory) -> dict[str, np.nda
         for q, file in zip(SPARSITIES, files, strict=True):
             write_mask(file, global_mask(scores, q), {"sparsity": q})
         backbone = load_backbone(SETTINGS, weights, torch.device("cpu"))
-        rows, _ = evaluate_grid(backbone, head, splits["test"], files, recovered=False, readouts={"zero_shot": {}})
+        rows, _ = evaluate_masks(backbone, Target(head, splits["test"], {"zero_shot": {}}), files)
         found[criterion] = np.array([row["top1"] for row in rows])
     return found
 

@@ -19,7 +19,8 @@ from unit.torchvision_files import WRITERS, Parts
 from prunetransfer.datasets.downloads import download, folder_of, origin
 from prunetransfer.datasets.kinds.torchvision import SPLITS_OF, UNSPLIT
 from prunetransfer.datasets.kinds.torchvision import torchvision as load
-from prunetransfer.datasets.samples import Samples, load_samples
+from prunetransfer.datasets.loading import load_samples
+from prunetransfer.datasets.samples import Samples
 
 CLASSES = {
     "CIFAR10": ["apple", "bear"],

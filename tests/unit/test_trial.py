@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from torch.nn.utils import parametrizations
 from unit.networks import BACKBONES, MEAN, STD, head_of, images_of
 
-from prunetransfer.evaluation.grid import evaluate_grid
+from prunetransfer.evaluation.grid import Target, evaluate_masks
 from prunetransfer.models.backbones import Backbone, build_backbone, build_network, extract_features, load_backbone
 from prunetransfer.models.trial import TrialError, check_pruned, settle_layout, try_backbone
 from prunetransfer.pruning.masks import write_mask
@@ -259,4 +259,4 @@ def test_an_evaluation_stops_where_the_mask_does_not_act(tmp_path: Path):
     keep = {name: np.zeros(weight.shape, bool) for name, weight in backbone.prunable().items()}
     write_mask(tmp_path / "mask", keep, {"sparsity": 0.9})
     with pytest.raises(TrialError, match=r"other weights of last\.weight;"):
-        evaluate_grid(backbone, head_of(backbone), images_of(30), [tmp_path / "mask"], False, {"zero_shot": {}})
+        evaluate_masks(backbone, Target(head_of(backbone), images_of(30), {"zero_shot": {}}), [tmp_path / "mask"])

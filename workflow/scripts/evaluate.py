@@ -3,7 +3,7 @@
 import pandas as pd
 
 from prunetransfer.datasets.splits import read_split
-from prunetransfer.evaluation.grid import evaluate_grid
+from prunetransfer.evaluation.grid import Target, evaluate_masks, evaluate_recovered
 from prunetransfer.heads import read_head
 from prunetransfer.models.backbones import load_backbone
 from prunetransfer.runtime.devices import prepare_process
@@ -17,17 +17,13 @@ with stage(snakemake):
     job, files = dict(snakemake.wildcards), snakemake.input
     device = prepare_process(snakemake.threads, int(job["seed"]))
     backbone = load_backbone(snakemake.params.backbone, files.weights, device)
+    evaluate = evaluate_masks if job["recovery"] == "none" else evaluate_recovered
     rows, predictions = [], []
     for i, target in enumerate(snakemake.params.targets):
-        measured, answered = evaluate_grid(
-            backbone,
-            read_head(files.heads[i], device),
-            read_split(files.test[i]),
-            files.pruned,
-            recovered=job["recovery"] != "none",
-            readouts=snakemake.params.readouts,
-            train=read_split(files.train[i]) if files.train else None,
-        )
+        head, test = read_head(files.heads[i], device), read_split(files.test[i])
+        train = read_split(files.train[i]) if files.train else None
+        data = Target(head, test, snakemake.params.readouts, train)
+        measured, answered = evaluate(backbone, data, files.pruned)
         rows += [row | condition(job, target) for row in measured]
         predictions += [row | {"target": target} for row in answered]
     write_table(snakemake.output.rows, pd.DataFrame(rows), EVALUATION, provenance(job))

@@ -6,7 +6,8 @@ from prunetransfer.curvature.task import Task
 from prunetransfer.datasets.splits import draw_images, read_split
 from prunetransfer.heads import read_head
 from prunetransfer.landscape.perturbation import Surroundings
-from prunetransfer.models.backbones import load_backbone, load_mask
+from prunetransfer.models.backbones import load_backbone
+from prunetransfer.pruning.apply import load_mask
 from prunetransfer.runtime.devices import prepare_process
 from prunetransfer.stages.jobs import split_name
 from prunetransfer.stages.stage import stage

@@ -1,7 +1,8 @@
 """Decode and resize every image of a dataset once."""
 
+from prunetransfer.datasets.loading import load_samples
 from prunetransfer.datasets.prepared import Preparation, readable, refuse_overlap, write_split
-from prunetransfer.datasets.samples import SPLITS, load_samples
+from prunetransfer.datasets.samples import SPLITS
 from prunetransfer.stages.stage import stage
 
 with stage(snakemake):
@@ -18,7 +19,8 @@ with stage(snakemake):
         if skip:
             samples[split], skipped = readable(samples[split], preparation, threads)
             print(*(f"{split}: skipped {complaint}" for complaint in skipped), sep="\n")
-        print(f"{split}: {len(samples[split].images)} images, {len(skipped)} skipped", *samples[split].told(), sep="; ")
+        counts = f"{split}: {len(samples[split].images)} images, {len(skipped)} skipped"
+        print(counts, *samples[split].omissions(), sep="; ")
         digests[split] = write_split(
             snakemake.output[split], samples[split], preparation, snakemake.params.dataset, skipped, threads
         )

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from prunetransfer.datasets.splits import read_split
 from prunetransfer.heads import read_head
-from prunetransfer.models.backbones import load_backbone, load_mask, load_state
+from prunetransfer.models.backbones import load_backbone, load_state
 from prunetransfer.models.trial import check_pruned
+from prunetransfer.pruning.apply import load_mask
 from prunetransfer.recovery.case import Case
 from prunetransfer.runtime.devices import device_name, prepare_process
 from prunetransfer.settings.registry import find

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from prunetransfer.criteria.damping import GRID, held_out, least_damaging, pruned_losses
 from prunetransfer.curvature.blocks import LayerBlocks, NotPositiveDefinite
+from prunetransfer.curvature.grad_outputs import grad_outputs
 from prunetransfer.curvature.gradients import LayerGradient, layer_gradients
-from prunetransfer.curvature.seeds import seeds
 from prunetransfer.datasets.splits import SAMPLINGS, Split, draw_images
 from prunetransfer.heads import Head
 from prunetransfer.models.backbones import Backbone
@@ -43,16 +43,17 @@ def compute(
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """[(F_b + λI)⁻¹]_jj on `samples` images of `train`, drawn with `seed` by `sampling`; and a record.
 
-    The record tells the images, λ, and the loss at each sparsity for each λ that was tried. matrix: one of `seeds`,
-    with its `draws`; damping: λ > 0, times each layer's mean diagonal where `damping_relative`; `auto` takes the
-    `least_damaging` one of GRID for the backbone pruned to `damping_sparsities`, on other images of `train`.
+    The record holds the images, λ, and the loss at each sparsity for each λ that was tried. matrix: one of
+    `grad_outputs`, with its `draws`; damping: λ > 0, times each layer's mean diagonal where `damping_relative`; `auto`
+    takes the `least_damaging` one of GRID for the backbone pruned to `damping_sparsities`, on other images of `train`.
     memory_budget: MB that F_b may fill; None: `spare_memory`. Raises ValueError where no λ could be used.
     """
     drawn, record = draw_images(train, samples, sampling, seed)
     budget = spare_memory(backbone.device) if memory_budget is None else int(memory_budget * 1e6)
 
     def gradients(names: Collection[str]) -> Iterable[Mapping[str, LayerGradient]]:
-        return layer_gradients(backbone, head, drawn.images, drawn.labels, seeds(matrix, loss, draws, seed), names)
+        vectors = grad_outputs(matrix, loss, draws, seed)
+        return layer_gradients(backbone, head, drawn.images, drawn.labels, vectors, names)
 
     def curvatures(dampings: Sequence[float]) -> dict[float, dict[str, Tensor]]:
         weights = backbone.prunable()
@@ -61,10 +62,10 @@ def compute(
     if damping != "auto":
         return curvatures([damping])[damping], record | {"damping": damping, "damping_tried": {damping: {}}}
     others = held_out(train, SAMPLINGS[sampling](train.labels, samples, seed), seed)
-    found = curvatures(GRID)
-    losses = pruned_losses(backbone, head, others, found, loss, damping_sparsities)
+    inverses = curvatures(GRID)
+    losses = pruned_losses(backbone, head, others, inverses, loss, damping_sparsities)
     best = least_damaging(losses)
-    return found[best], record | {"damping": best, "damping_tried": {tried: losses.get(tried, {}) for tried in GRID}}
+    return inverses[best], record | {"damping": best, "damping_tried": {tried: losses.get(tried, {}) for tried in GRID}}
 
 
 def inverse_diagonals(
@@ -87,7 +88,7 @@ def inverse_diagonals(
     for name, blocks in layer_blocks(gradients, weights, block_size, relative, budget):
         _append(parts, name, blocks, images)
     return {
-        damping: {name: torch.cat(found).view_as(weights[name]) for name, found in layers.items()}
+        damping: {name: torch.cat(diagonals).view_as(weights[name]) for name, diagonals in layers.items()}
         for damping, layers in parts.items()
     }
 
@@ -112,19 +113,19 @@ def groups(sizes: Mapping[str, int], block_size: int, budget: int) -> list[dict[
     if room < 1:
         need, given = 4e-6 * block_size**2, budget / 1e6
         raise ValueError(f"memory_budget: {given:g} MB hold no block of {block_size} weights; at least {need:g} MB")
-    found: list[dict[str, slice]] = [{}]
+    passes: list[dict[str, slice]] = [{}]
     free = room
     for name, size in sizes.items():
         start = 0
         while start < size:
             if free == 0:
-                found.append({})
+                passes.append({})
                 free = room
             stop = min(size, start + free * block_size)
-            found[-1][name] = slice(start, stop)
+            passes[-1][name] = slice(start, stop)
             free -= -(-(stop - start) // block_size)
             start = stop
-    return found
+    return passes
 
 
 def _append(parts: dict[float, dict[str, list[Tensor]]], name: str, blocks: LayerBlocks, images: int) -> None:

@@ -13,6 +13,7 @@ from prunetransfer.datasets.splits import Split, balanced_subset
 from prunetransfer.heads import Head
 from prunetransfer.heads.losses import LOSSES
 from prunetransfer.models.backbones import Backbone, extract_features
+from prunetransfer.pruning.apply import mask_tensors, pruned
 from prunetransfer.pruning.masks import global_mask
 from prunetransfer.pruning.scores import block
 
@@ -50,26 +51,20 @@ def pruned_losses(
     A λ with a loss that is not finite is left out; raises ValueError if none is left. The backbone is as before when
     this returns or fails.
     """
-    weights = backbone.prunable()
-    dense = {name: weight.detach().clone() for name, weight in weights.items()}
+    weights = {name: weight.detach() for name, weight in backbone.prunable().items()}
     labels = images.labels.to(backbone.device)
-    found: dict[float, dict[float, float]] = {}
+    losses: dict[float, dict[float, float]] = {}
     for damping, curvature in curvatures.items():
-        scores = block(dense, curvature)
+        scores = block(weights, curvature)
         arrays = {name: values.cpu().numpy() for name, values in scores.items()}
-        found[damping] = {}
+        losses[damping] = {}
         for sparsity in sparsities:
-            mask = global_mask(arrays, sparsity)
-            try:
-                backbone.prune({name: torch.from_numpy(keep).to(backbone.device) for name, keep in mask.items()})
+            with pruned(backbone, mask_tensors(global_mask(arrays, sparsity), backbone.device)):
                 outputs = head(extract_features(backbone, images.images))
-                found[damping][sparsity] = LOSSES[loss](outputs, labels).mean().item()
-            finally:
-                for name, weight in weights.items():
-                    weight.copy_(dense[name])
-        told = ", ".join(f"{value:.5f} at {sparsity:g}" for sparsity, value in found[damping].items())
-        print(f"damping {damping:g}: loss {told} on {len(labels)} held-out images", flush=True)
-    usable = {damping: of for damping, of in found.items() if all(map(math.isfinite, of.values()))}
+            losses[damping][sparsity] = LOSSES[loss](outputs, labels).mean().item()
+        listed = ", ".join(f"{value:.5f} at {sparsity:g}" for sparsity, value in losses[damping].items())
+        print(f"damping {damping:g}: loss {listed} on {len(labels)} held-out images", flush=True)
+    usable = {damping: of for damping, of in losses.items() if all(map(math.isfinite, of.values()))}
     if not usable:
         raise ValueError("damping: auto: the loss of the pruned backbone is not finite at any λ; give damping a number")
     return usable

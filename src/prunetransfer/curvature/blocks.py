@@ -39,8 +39,8 @@ class LayerBlocks:
             return
         if self.products is None:
             self.products = blocks.new_zeros(len(blocks), self.block_size, self.block_size)
-        for some in (*self.rows, blocks):
-            self.products.baddbmm_(some.mT, some)
+        for rows in (*self.rows, blocks):
+            self.products.baddbmm_(rows.mT, rows)
         self.rows.clear()
 
     def _in_blocks(self, rows: Tensor) -> Tensor:
@@ -56,11 +56,11 @@ class LayerBlocks:
         scale = float(self.mean_squares) / images if self.relative else 1.0
         if scale == 0:
             raise NotPositiveDefinite("all gradients are zero, and so is damping relative to them; make it absolute")
-        found = self._from_rows if self.products is None else self._from_products
-        kept = torch.cat(self.rows, 1) if self.products is None else self.products
+        diagonal_of = self._from_rows if self.products is None else self._from_products
+        sources = self._sources()
         diagonals = []
-        for some in kept.split(BLOCKS_AT_ONCE[kept.device.type]):
-            diagonals.append(found(some.double(), images, damping * scale))
+        for source in sources.split(BLOCKS_AT_ONCE[sources.device.type]):
+            diagonals.append(diagonal_of(source.double(), images, damping * scale))
             if not (diagonals[-1] > 0).all():
                 raise NotPositiveDefinite(f"F + λI is not positive definite; raise damping ({damping})")
         return torch.cat(diagonals).flatten()[: self.weights.stop - self.weights.start].float()
@@ -77,16 +77,20 @@ class LayerBlocks:
             for x in (dense, keep)
         )
         at_once = BLOCKS_AT_ONCE[w.device.type]
-        sources = torch.cat(self.rows, 1) if self.products is None else self.products
-        found = []
-        for some, w_b, k_b in zip(sources.split(at_once), w.split(at_once), k.split(at_once), strict=True):
-            products = (some.double().mT @ some.double() if self.products is None else some.double()) / images
+        sources = self._sources().split(at_once)
+        changes = []
+        for source, w_b, k_b in zip(sources, w.split(at_once), k.split(at_once), strict=True):
+            products = (source.double().mT @ source.double() if self.products is None else source.double()) / images
             # On P the system is the identity, so that all blocks are solved together; λI has no part in H_KP.
             system = products * (k_b * k_b.mT) + torch.diag_embed((damping * k_b + (1 - k_b))[:, :, 0])
-            found.append(torch.cholesky_solve(k_b * (products @ ((1 - k_b) * w_b)), _cholesky(system)))
-            if not found[-1].isfinite().all():
+            changes.append(torch.cholesky_solve(k_b * (products @ ((1 - k_b) * w_b)), _cholesky(system)))
+            if not changes[-1].isfinite().all():
                 raise NotPositiveDefinite(f"F + λI is not positive definite; raise damping ({damping})")
-        return torch.cat(found).flatten()[:length].float()
+        return torch.cat(changes).flatten()[:length].float()
+
+    def _sources(self) -> Tensor:
+        """What was kept of the rows: themselves [blocks, n, B], or their products [blocks, B, B]."""
+        return torch.cat(self.rows, 1) if self.products is None else self.products
 
     @staticmethod
     def _from_products(products: Tensor, images: int, damping: float) -> Tensor:

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import numpy as np
+from PIL.Image import Image
 from pydantic import Field
 
+from prunetransfer.datasets.samples import Samples
 from prunetransfer.runtime.messages import nearest
 from prunetransfer.settings.types import Count, Natural, Section, says
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-    from prunetransfer.datasets.samples import Samples
 
 
 class Most(Section):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -16,9 +17,10 @@ from prunetransfer.datasets.splits import Split
 from prunetransfer.heads import Head
 from prunetransfer.heads.fitting import fit_head
 from prunetransfer.heads.knn import nearest_neighbours
-from prunetransfer.models.backbones import Backbone, extract_features, load_mask, load_state
+from prunetransfer.models.backbones import Backbone, extract_features, load_state
 from prunetransfer.models.finite import not_finite
 from prunetransfer.models.trial import check_pruned
+from prunetransfer.pruning.apply import load_mask, pruned, restored
 from prunetransfer.runtime.devices import device_name, spare_memory
 from prunetransfer.settings.registry import find, readout
 from prunetransfer.storage.artifacts import read_metadata
@@ -75,76 +77,101 @@ def _unread(head: Head, test: Features) -> Reading:
     return Reading(torch.full((len(test.labels), len(head.bias)), torch.nan, device=test.values.device), None)
 
 
-def evaluate_grid(
-    backbone: Backbone,
-    head: Head,
-    test: Split,
-    pruned: Iterable[str | Path],
-    recovered: bool,
-    readouts: Mapping[str, Mapping[str, Any]],
-    train: Split | None = None,
-) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """Measure the dense backbone, then each file of `pruned` in its place, with every readout.
+@dataclass(frozen=True)
+class Target:
+    """What backbones are measured on: a head, test images, and train images where a readout needs them.
 
-    pruned: mask files, or weight files where the masks were `recovered`. readouts: name of a registered one → its
-    settings, and where it is found (`plugin`), if not here. train: the target's train images, where a readout needs
-    them. Returns rows of EVALUATION without what the job's name says, one a sparsity and readout, and those of
-    PREDICTIONS. An image whose output is NaN or infinite counts as wrong, and the log names the layer. Raises
-    ValueError if the dense backbone has such images, or gets none right: there is nothing to retain. Leaves the
-    backbone as it came.
+    readouts: name of a registered one → the keys of the study that it reads, and where it is found (`plugin`), if not
+    here.
     """
-    test = _at_hand(test, backbone)
-    train = train and _at_hand(train, backbone)
-    dense = {found["readout"]: found for found in _measure(backbone, head, test, train, readouts, None)}
-    for name, found in dense.items():
-        if found["correct"] == 0:
+
+    head: Head
+    test: Split
+    readouts: Mapping[str, Mapping[str, Any]]
+    train: Split | None = None
+
+    def at_hand(self, backbone: Backbone) -> Target:
+        """The target with its images where the backbone computes, if they fit there."""
+        return replace(self, test=_at_hand(self.test, backbone), train=self.train and _at_hand(self.train, backbone))
+
+
+# Rows of EVALUATION, one a sparsity and readout, without what the job's name says; and those of PREDICTIONS.
+Rows = tuple[list[dict[str, Any]], list[dict[str, Any]]]
+
+
+def evaluate_masks(backbone: Backbone, target: Target, masks: Iterable[str | Path]) -> Rows:
+    """Measure the dense backbone, then the backbone as each mask file prunes it, with every readout.
+
+    An image whose output is NaN or infinite counts as wrong, and the log names the layer. Raises ValueError if the
+    dense backbone has such images, or gets none right: there is nothing to retain. Leaves the backbone as it came.
+    """
+    return _evaluate(backbone, target, masks, _masked)
+
+
+def evaluate_recovered(backbone: Backbone, target: Target, weights: Iterable[str | Path]) -> Rows:
+    """As `evaluate_masks`, of pruned backbones that were recovered: files with all their weights."""
+    return _evaluate(backbone, target, weights, _recovered)
+
+
+@contextmanager
+def _masked(backbone: Backbone, path: str | Path, image: Tensor) -> Iterator[None]:
+    mask = load_mask(path, backbone.device)
+    with pruned(backbone, mask):
+        check_pruned(backbone, mask, image)
+        yield
+
+
+@contextmanager
+def _recovered(backbone: Backbone, path: str | Path, image: Tensor) -> Iterator[None]:
+    with restored(backbone):
+        load_state(backbone, path)
+        yield
+
+
+def _evaluate(
+    backbone: Backbone,
+    target: Target,
+    paths: Iterable[str | Path],
+    changed: Callable[[Backbone, str | Path, Tensor], AbstractContextManager[None]],
+) -> Rows:
+    """changed: the backbone as a file of `paths` has it, for the duration of a block; given one image to try it on."""
+    target = target.at_hand(backbone)
+    dense = {answers["readout"]: answers for answers in _measure(backbone, target, None)}
+    for name, answers in dense.items():
+        if answers["correct"] == 0:
             raise ValueError(f"{name}: the dense backbone gets no test image right: retention has no meaning")
-    predictions = [{"sparsity": None, "readout": "label", "predicted": test.labels.tolist()}]
-    predictions += [_prediction(None, found) for found in dense.values()]
-    state = {name: tensor.clone() for name, tensor in backbone.network.state_dict().items()}
+    predictions = [{"sparsity": None, "readout": "label", "predicted": target.test.labels.tolist()}]
+    predictions += [_prediction(None, answers) for answers in dense.values()]
     rows = []
-    for path in pruned:
-        if recovered:
-            load_state(backbone, path)
-        else:
-            backbone.network.load_state_dict(state)
-            mask = load_mask(path, backbone.device)
-            backbone.prune(mask)
-            check_pruned(backbone, mask, test.images[:1])
+    for path in paths:
         metadata = read_metadata(path)
-        for found in _measure(backbone, head, test, train, readouts, path):
-            predictions.append(_prediction(metadata["sparsity"], found))
-            before = dense[found["readout"]]
+        with changed(backbone, path, target.test.images[:1]):
+            measured = list(_measure(backbone, target, path))
+        for answers in measured:
+            predictions.append(_prediction(metadata["sparsity"], answers))
+            before = dense[answers["readout"]]
             rows.append(
-                {key: value for key, value in found.items() if key != "predicted"}
+                {key: value for key, value in answers.items() if key != "predicted"}
                 | {key: metadata[key] for key in ("sparsity", "achieved_sparsity")}
                 | {"dense_top1": before["top1"], "dense_loss": before["loss"]}
-                | {"retention": found["top1"] / before["top1"]}
+                | {"retention": answers["top1"] / before["top1"]}
             )
-    backbone.network.load_state_dict(state)
     return rows, predictions
 
 
-def _measure(
-    backbone: Backbone,
-    head: Head,
-    test: Split,
-    train: Split | None,
-    readouts: Mapping[str, Mapping[str, Any]],
-    pruned: str | Path | None,
-) -> Iterable[dict[str, Any]]:
-    """What each readout makes of one pass over the images of each split; pruned: the file that the backbone is of."""
+def _measure(backbone: Backbone, target: Target, path: str | Path | None) -> Iterator[dict[str, Any]]:
+    """What each readout makes of one pass over the images of each split; path: the file that the backbone is of."""
     start = time.perf_counter()
-    tested = _features(backbone, test)
+    tested = _features(backbone, target.test)
     seconds = time.perf_counter() - start
-    trained = train and _features(backbone, train)
-    for split, features in ((test, tested), (train, trained)):
+    trained = target.train and _features(backbone, target.train)
+    for split, features in ((target.test, tested), (target.train, trained)):
         if split and (complaint := not_finite(backbone, split.images, features.values)):
-            if pruned is None:
+            if path is None:
                 raise ValueError(f"the dense backbone: {complaint}")
-            print(f"{pruned}: {complaint}; what they leave unanswered counts as wrong", flush=True)
-    for name, settings in readouts.items():
-        reading = _readout(name, **settings)(head, tested, trained)
+            print(f"{path}: {complaint}; what they leave unanswered counts as wrong", flush=True)
+    for name, settings in target.readouts.items():
+        reading = _readout(name, **settings)(target.head, tested, trained)
         answered = reading.outputs.isfinite().all(1)
         predicted = reading.outputs.argmax(1).where(answered, NO_ANSWER)
         correct = int((predicted == tested.labels).sum())
@@ -170,10 +197,9 @@ def _features(backbone: Backbone, split: Split) -> Features:
 
 
 def _at_hand(split: Split, backbone: Backbone) -> Split:
-    """The split with its images where the backbone computes, if they fit there."""
     fits = split.images.nbytes <= spare_memory(backbone.device)
     return replace(split, images=split.images.to(backbone.device)) if fits else split
 
 
-def _prediction(sparsity: float | None, found: Mapping[str, Any]) -> dict[str, Any]:
-    return {"sparsity": sparsity, "readout": found["readout"], "predicted": found["predicted"]}
+def _prediction(sparsity: float | None, answers: Mapping[str, Any]) -> dict[str, Any]:
+    return {"sparsity": sparsity, "readout": answers["readout"], "predicted": answers["predicted"]}

@@ -15,6 +15,10 @@ def nearest_neighbours(features: Tensor, train: Tensor, labels: Tensor, classes:
 
     features [n, d]; train [m, d] with labels int64 [m], all on one device. As DINO is evaluated (Caron et al. 2021,
     after Wu et al. 2018), with 20 neighbours there. Raises ValueError for more neighbours than train images.
+
+    >>> train, labels = torch.tensor([[1.0, 0.0], [0.0, 1.0], [0.1, 1.0]]), torch.tensor([0, 1, 1])
+    >>> nearest_neighbours(torch.tensor([[2.0, 0.1], [0.1, 2.0]]), train, labels, classes=2, neighbours=1).argmax(1)
+    tensor([0, 1])
     """
     if neighbours > len(train):
         raise ValueError(f"knn: {neighbours} neighbours of {len(train)} train images")

@@ -16,7 +16,11 @@ ALPHAS = np.logspace(-3, 6, 19)
 
 
 def class_weights(labels: Tensor, classes: int) -> Tensor:
-    """s_i = n / (classes · images of the class of i), float64 [n]. Raises ValueError if a class has no image."""
+    """s_i = n / (classes · images of the class of i), float64 [n]. Raises ValueError if a class has no image.
+
+    >>> class_weights(torch.tensor([0, 0, 0, 1]), classes=2)
+    tensor([0.6667, 0.6667, 0.6667, 2.0000], dtype=torch.float64)
+    """
     counts = torch.bincount(labels, minlength=classes)
     if (counts == 0).any():
         raise ValueError(f"head: class {int(counts.argmin())} of {classes} has no train image")
@@ -44,9 +48,13 @@ def largest_within_one_error(errors: Mapping[float, Tensor]) -> float:
 
     errors: penalty → error of each held-out image [n]. Many penalties read the dense features equally well; a head with
     needlessly large weights makes any pruning look worse than it is.
+
+    >>> errors = {0.1: [0.9, 1.1], 1.0: [1.0, 1.1], 10.0: [2.0, 2.1]}
+    >>> largest_within_one_error({alpha: torch.tensor(error) for alpha, error in errors.items()})
+    1.0
     """
     limit = error_limit(errors)
-    return max(alpha for alpha, found in errors.items() if found.mean() <= limit)
+    return max(alpha for alpha, error in errors.items() if error.mean() <= limit)
 
 
 def error_limit(errors: Mapping[float, Tensor]) -> Tensor:

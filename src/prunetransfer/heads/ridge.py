@@ -18,6 +18,11 @@ def fit_ridge(features: Tensor, labels: Tensor, classes: int, alpha: float | Non
     the minimised loss is Σ_i s_i ‖φ_iᵀξ + b − y_i‖² + α‖ξ‖² (scikit-learn's RidgeClassifier, class_weight="balanced").
     Where `alpha` is None it is chosen among ALPHAS by the error on held-out train images, each held out in turn: the
     largest within one standard error of the least. Raises ValueError if a class has no image.
+
+    >>> import torch
+    >>> features, labels = torch.tensor([[-1.0], [-2.0], [1.0], [2.0]]), torch.tensor([0, 0, 1, 1])
+    >>> fit_ridge(features, labels, classes=2, alpha=1.0)(features).argmax(1)
+    tensor([0, 0, 1, 1])
     """
     path = _RidgePath(features, labels, classes)
     errors = {} if alpha else {float(alpha): path.left_out_errors(alpha) for alpha in ALPHAS}

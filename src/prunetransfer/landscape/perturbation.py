@@ -1,4 +1,4 @@
-"""What a mask does to a task's loss, as the derivatives at the dense weights foretell it and as it is."""
+"""What a mask does to a task's loss, as the derivatives at the dense weights predict it and as it is."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from torch import Tensor
 
 from prunetransfer.curvature.operators import differentiable, flat, ggn, hessian
 from prunetransfer.curvature.task import Task
+from prunetransfer.pruning.apply import pruned
 
 
 class Surroundings:
@@ -43,5 +44,6 @@ class Surroundings:
         losses = {0.0: self.loss}
         for step in range(1, steps + 1):
             t = step / steps
-            losses[t] = self.task.loss({n: w.where(mask[n], (1 - t) * w) for n, w in self.weights.items()})
+            with pruned(self.task.backbone, mask, share=t):
+                losses[t] = self.task.loss()
         return losses

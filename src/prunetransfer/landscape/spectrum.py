@@ -10,9 +10,9 @@ from scipy.sparse.linalg import eigsh
 from torch import Tensor
 
 from prunetransfer.criteria.diagonal import mean_squares
+from prunetransfer.curvature.grad_outputs import grad_outputs
 from prunetransfer.curvature.gradients import layer_gradients
 from prunetransfer.curvature.operators import Operator, differentiable, flat, ggn, hessian
-from prunetransfer.curvature.seeds import seeds
 from prunetransfer.curvature.task import Task
 from prunetransfer.heads import LOSS_OF_KIND
 
@@ -61,6 +61,7 @@ def ggn_diagonal(task: Task, draws: int | None, seed: int) -> Tensor:
     """G_jj [p]: exact, one backward pass a class; or estimated from `draws` labels of the model an image."""
     loss = LOSS_OF_KIND[task.head.kind]
     sample = task.sample
-    gradients = layer_gradients(task.backbone, task.head, sample.images, sample.labels, seeds("ggn", loss, draws, seed))
+    vectors = grad_outputs("ggn", loss, draws, seed)
+    gradients = layer_gradients(task.backbone, task.head, sample.images, sample.labels, vectors)
     squares = mean_squares(gradients, task.images)
     return flat(squares[name] for name in task.backbone.prunable())

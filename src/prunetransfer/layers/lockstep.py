@@ -12,16 +12,17 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from queue import SimpleQueue
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.overrides import TorchFunctionMode
 
-from prunetransfer.layers.rules import RULES, ProductUse
+from prunetransfer.layers.rules import ProductUse
+from prunetransfer.layers.watch import Watch
 from prunetransfer.models.backbones import Backbone
 
 # Is given a layer's name, its use and its function, ready to be called; returns what the layer writes.
-Call = Callable[[str, ProductUse, Callable[[], Tensor]], Tensor]
+LayerCall = Callable[[str, ProductUse, Callable[[], Tensor]], Tensor]
 
 # Of the images of a chunk: 32 of 224 × 224. Not by the memory at hand, on which results must not depend.
 CHUNK_PIXELS = 32 * 224**2
@@ -64,7 +65,7 @@ def walk(dense: Backbone, pruned: Backbone, images: Tensor, visit: Callable[[Lay
     seen: set[str] = set()
 
     def visit_next() -> bool:
-        layers = [(expected.next_layer(), found.next_layer()) for expected, found in passes]
+        layers = [(of_dense.next_layer(), of_pruned.next_layer()) for of_dense, of_pruned in passes]
         if layers[0][1] is None:
             return False
         names = {layer[0] if layer else "its end" for both in layers for layer in both}
@@ -100,10 +101,10 @@ class _Pass:
     def next_layer(self) -> tuple[str, ProductUse, Callable[[], Tensor]] | None:
         """Run on to the next layer: its name, use and function; None at the end."""
         self.proceed.put(True)
-        found = self.layers.get()
-        if isinstance(found, Exception):
-            raise found
-        return found
+        layer = self.layers.get()
+        if isinstance(layer, Exception):
+            raise layer
+        return layer
 
     def end(self) -> None:
         self.proceed.put(False)
@@ -130,27 +131,16 @@ class _Pass:
             raise _Over
 
 
-class _Watch(TorchFunctionMode):
-    """Gives each prunable layer to `call` when it is first called."""
+def run(backbone: Backbone, images: Tensor, call: LayerCall) -> None:
+    """One forward pass in which `call` stands for each prunable layer's own function, the first time it is called."""
+    seen: set[str] = set()
 
-    def __init__(self, backbone: Backbone, call: Call):
-        super().__init__()
-        self.names = {id(weight): name for name, weight in backbone.prunable().items()}
-        self.call, self.seen = call, set()
+    def first(name: str, use: ProductUse | None, forward: Callable[[], Any]) -> Any:
+        if use is None or name in seen:
+            return forward()
+        seen.add(name)
+        return call(name, use, forward)
 
-    def __torch_function__(self, function, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        if function in RULES:
-            use = RULES[function](*args, **kwargs)
-            name = self.names.get(id(use.weight))
-            if name is not None and name not in self.seen:
-                self.seen.add(name)
-                return self.call(name, use, lambda: function(*args, **kwargs))
-        return function(*args, **kwargs)
-
-
-def run(backbone: Backbone, images: Tensor, call: Call) -> None:
-    """One forward pass in which `call` stands for each prunable layer's own function."""
     backbone.eval()
-    with _Watch(backbone, call):
+    with Watch(backbone.prunable(), first):
         backbone(images.to(backbone.device))

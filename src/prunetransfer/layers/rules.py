@@ -169,8 +169,8 @@ class DepthwiseConvolution(Convolution):
         x = self._padded(a.flatten(0, 1)).repeat_interleave(channels // a.shape[2], 1).flatten(0, 1)
         kernels = b.flatten(0, 2)[:, None]
         convolve = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}[len(self.kernel)]
-        found = convolve(x[None], kernels, stride=self.dilation, dilation=self.stride, groups=len(x))[0]
-        reached = found[(..., *map(slice, self.kernel))]  # a stride can leave over what no kernel reached
+        products = convolve(x[None], kernels, stride=self.dilation, dilation=self.stride, groups=len(x))[0]
+        reached = products[(..., *map(slice, self.kernel))]  # a stride can leave over what no kernel reached
         return reached.unflatten(0, (n, rows, channels)).sum(1)[:, :, None]
 
     def square_sum(self, a: Tensor, b: Tensor) -> Tensor:
@@ -215,9 +215,9 @@ def _add_squares(total: Tensor, a: Tensor, b: Tensor) -> None:
         return
     rows = max(1, _cache(total.device) * total.shape[1] // total.numel())
     for x, y in zip(a, b, strict=True):
-        for some, into in zip(y.split(rows, dim=-1), total.split(rows, dim=1), strict=True):
-            g = some.mT @ x
-            into.addcmul_(g, g)
+        for y_part, total_part in zip(y.split(rows, dim=-1), total.split(rows, dim=1), strict=True):
+            g = y_part.mT @ x
+            total_part.addcmul_(g, g)
 
 
 def _squares_by_pairs(a: Tensor, b: Tensor) -> Tensor:

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from prunetransfer.models.plain import PRUNABLE_LAYERS, plain
-from prunetransfer.pruning.masks import read_mask
 from prunetransfer.runtime.devices import in_batches
 from prunetransfer.storage.artifacts import read_metadata, read_tensors
 
@@ -83,17 +82,18 @@ class Backbone(nn.Module):
         return {name: w for name, w in weights.items() if not any(fnmatch(name, p) for p in self.exclude)}
 
     @torch.no_grad()
-    def prune(self, mask: Mapping[str, Tensor]) -> None:
-        """Set the weights that the mask does not keep to zero. mask: name → bool tensor, shaped and placed as they are.
+    def prune(self, mask: Mapping[str, Tensor], share: float = 1.0) -> None:
+        """Set the weights that the mask does not keep to zero.
 
-        Raises ValueError unless the mask covers exactly the prunable weights.
+        mask: name → bool tensor of the weight's shape, on its device. share: how much of each such weight is taken
+        away, where that is not all. Raises ValueError unless the mask covers exactly the prunable weights.
         """
         weights = self.prunable()
         if weights.keys() != mask.keys():
             names = ", ".join(sorted(weights.keys() ^ mask.keys()))
             raise ValueError(f"mask and backbone differ in what is prunable: {names}")
         for name, weight in weights.items():
-            weight.mul_(mask[name])
+            weight.copy_(weight.where(mask[name], (1 - share) * weight))
 
 
 def build_network(architecture: str, options: Mapping[str, Any], num_classes: int = 0) -> nn.Module:
@@ -112,9 +112,9 @@ def build_network(architecture: str, options: Mapping[str, Any], num_classes: in
             return timm.create_model(architecture, num_classes=num_classes, **options)
         except (RuntimeError, TypeError) as error:
             raise ValueError(f"architecture {architecture!r}: {error}") from None
-    place, _, name = architecture.rpartition(":")
+    module, _, name = architecture.rpartition(":")
     try:
-        factory = getattr(_import_file(place) if place.endswith(".py") else importlib.import_module(place), name)
+        factory = getattr(_import_file(module) if module.endswith(".py") else importlib.import_module(module), name)
     except (ImportError, AttributeError, FileNotFoundError) as error:
         raise ValueError(f"architecture {architecture!r}: {error}") from None
     return _taken(factory(**options, **({"num_classes": num_classes} if num_classes else {})), architecture)
@@ -159,22 +159,17 @@ def load_backbone(settings: Mapping[str, Any], weights: str | Path, device: torc
 
     Its layout and what may be pruned are as the trial pass of the weights job has found them.
     """
-    found = read_metadata(weights).get("trial", {})
-    matrices = [row["parameter"] for row in found["parameters"] if row["matrix"]] if found else None
-    backbone = build_backbone(settings, contiguous=found.get("contiguous", False), matrices=matrices)
+    trial = read_metadata(weights).get("trial", {})
+    matrices = [row["parameter"] for row in trial["parameters"] if row["matrix"]] if trial else None
+    backbone = build_backbone(settings, contiguous=trial.get("contiguous", False), matrices=matrices)
     load_state(backbone, weights)
     return backbone.to(device)
 
 
-def load_mask(path: str | Path, device: torch.device) -> dict[str, Tensor]:
-    """The mask of a file as bool tensors on `device`."""
-    return {name: torch.from_numpy(keep).to(device) for name, keep in read_mask(path).items()}
-
-
 def load_state(backbone: Backbone, weights: str | Path) -> None:
     """Put the tensors of a weights file into the backbone's network, every key matched; its classifier stays out."""
-    found = read_tensors(weights).items()
-    tensors = {name: torch.from_numpy(array) for name, array in found if not name.startswith(CLASSIFIER)}
+    arrays = read_tensors(weights).items()
+    tensors = {name: torch.from_numpy(array) for name, array in arrays if not name.startswith(CLASSIFIER)}
     backbone.network.load_state_dict(tensors, strict=True)
 
 

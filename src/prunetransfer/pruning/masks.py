@@ -19,6 +19,9 @@ def global_mask(scores: Mapping[str, np.ndarray], sparsity: float) -> Mask:
     Among equal scores the earlier weight goes first (layers in the order of `scores`), so exactly round(q·p) weights
     go whatever the ties, and the masks of growing sparsities nest. Raises ValueError for a sparsity outside [0, 1) and
     for a score that is NaN, infinite or negative, naming the layer.
+
+    >>> global_mask({"first": np.array([3.0, 1.0]), "second": np.array([2.0, 0.0])}, 0.5)
+    {'first': array([ True, False]), 'second': array([ True, False])}
     """
     if not 0 <= sparsity < 1:
         raise ValueError(f"sparsity {sparsity}: must be at least 0 and below 1")
@@ -41,7 +44,11 @@ def global_mask(scores: Mapping[str, np.ndarray], sparsity: float) -> Mask:
 
 
 def achieved_sparsity(mask: Mask) -> float:
-    """The share of weights that the mask removes."""
+    """The share of weights that the mask removes.
+
+    >>> print(achieved_sparsity({"first": np.array([True, False]), "second": np.array([False, False])}))
+    0.75
+    """
     return 1 - sum(np.count_nonzero(keep) for keep in mask.values()) / sum(keep.size for keep in mask.values())
 
 

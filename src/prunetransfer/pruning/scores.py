@@ -101,6 +101,10 @@ def magnitude(weights: Weights, curvature: Curvature) -> Scores:
     """½ w_j²: every weight matters as its size does (Janowsky 1989; Han et al. 2015).
 
     weights: name → tensor of the layer's shape; returns the same, ≥ 0. `curvature` is empty.
+
+    >>> import torch
+    >>> magnitude({"w": torch.tensor([1.0, -2.0])}, {})
+    {'w': tensor([0.5000, 2.0000])}
     """
     return {name: 0.5 * w.square() for name, w in weights.items()}
 
@@ -110,6 +114,10 @@ def diagonal(weights: Weights, curvature: Curvature) -> Scores:
     """½ w_j² F_jj: the loss increase when each weight alone goes, curvature taken as diagonal.
 
     Optimal Brain Damage (LeCun, Denker, Solla 1989). curvature: name → F_jj in the layer's shape.
+
+    >>> import torch
+    >>> diagonal({"w": torch.tensor([1.0, -2.0])}, {"w": torch.tensor([4.0, 0.5])})
+    {'w': tensor([2., 1.])}
     """
     return {name: 0.5 * w.square() * curvature[name] for name, w in weights.items()}
 
@@ -120,5 +128,9 @@ def block(weights: Weights, curvature: Curvature) -> Scores:
 
     Optimal Brain Surgeon (Hassibi, Stork 1992) in blocks (WoodFisher, Singh & Alistarh 2020; oBERT, Kurtic et al.
     2022). curvature: name → [(F_b + λI)⁻¹]_jj in the layer's shape.
+
+    >>> import torch
+    >>> block({"w": torch.tensor([1.0, -2.0])}, {"w": torch.tensor([0.25, 2.0])})
+    {'w': tensor([2., 1.])}
     """
     return {name: 0.5 * w.square() / curvature[name] for name, w in weights.items()}

@@ -10,8 +10,8 @@ from pydantic import Field
 
 from prunetransfer.criteria.block import layer_blocks
 from prunetransfer.curvature.blocks import NotPositiveDefinite
+from prunetransfer.curvature.grad_outputs import grad_outputs
 from prunetransfer.curvature.gradients import LayerGradient, layer_gradients
-from prunetransfer.curvature.seeds import seeds
 from prunetransfer.datasets.splits import draw_images
 from prunetransfer.recovery.case import Case
 from prunetransfer.runtime.devices import spare_memory
@@ -39,7 +39,7 @@ def compensate(
     """
     dense, backbone, mask = case.dense, case.backbone, case.mask
     drawn, _ = draw_images(case.train, samples, sampling, case.seed)
-    empirical = seeds("empirical", loss, None, case.seed)
+    empirical = grad_outputs("empirical", loss, None, case.seed)
 
     def gradients(names: Collection[str]) -> Iterable[Mapping[str, LayerGradient]]:
         return layer_gradients(dense, case.head, drawn.images, drawn.labels, empirical, names)

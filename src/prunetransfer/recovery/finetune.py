@@ -31,7 +31,8 @@ from prunetransfer.settings.types import (
 )
 from prunetransfer.training import loop
 from prunetransfer.training.augmentation import crop_and_flip
-from prunetransfer.training.loop import Objective, Recipe, autocast
+from prunetransfer.training.loop import Objective
+from prunetransfer.training.recipe import Recipe
 
 
 @recovery(labels=True, resumable=True)
@@ -123,9 +124,7 @@ class _MaskedLoss(Objective):
     def forward(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         if self.least_crop is not None:
             images = crop_and_flip(images, self.least_crop, generator)
-        with autocast(images.device, self.precision):
-            features = self.features(images)
-        outputs = self.head(features.to(self.head.weight.dtype))
+        outputs = self.head(self.embed(self.features, images))
         return self.loss(outputs, labels, self.label_smoothing).mean(), outputs
 
     def before_step(self) -> None:

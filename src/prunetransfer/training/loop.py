@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -13,7 +12,7 @@ from torch import Tensor, nn
 
 from prunetransfer.datasets.splits import Split
 from prunetransfer.runtime.devices import spare_memory
-from prunetransfer.training.optimizers import make_optimizer, warmup_then_cosine, warmup_then_milestones
+from prunetransfer.training.recipe import Recipe
 from prunetransfer.training.saved_state import SavedState
 
 # Steps between looks at the loss: each look makes a GPU wait.
@@ -21,40 +20,15 @@ CHECK_EVERY = 50
 COUNTERS = ("epoch", "step", "seconds", "order", "losses", "correct", "curve")
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """How a network is trained.
-
-    optimizer: `sgd` or `adamw`. schedule: `milestones`, epochs after each of which the learning rate falls tenfold, or
-    `cosine`, to zero; both after a linear rise over `warmup` epochs. clip_norm: the largest norm of all gradients.
-    """
-
-    epochs: int
-    batch_size: int
-    optimizer: str
-    learning_rate: float
-    weight_decay: float
-    momentum: float = 0.9
-    nesterov: bool = False
-    schedule: str = "cosine"
-    milestones: Sequence[int] = ()
-    warmup: float = 0
-    clip_norm: float | None = None
-
-    def rate(self, step: int, steps: int) -> float:
-        """The learning rate of `step`, counted from 0 over all epochs; steps: those of an epoch."""
-        warmup = round(self.warmup * steps)
-        if self.schedule == "cosine":
-            return self.learning_rate * warmup_then_cosine(step, self.epochs * steps, warmup)
-        milestones = [steps * epoch for epoch in self.milestones]
-        return self.learning_rate * warmup_then_milestones(step, warmup, milestones)
-
-
 class Objective(nn.Module):
-    """What is minimised, with all that changes meanwhile. The parameters of `trained` follow their gradients."""
+    """What is minimised, with all that changes meanwhile. The parameters of `trained` follow their gradients.
+
+    precision: the arithmetic of `embed`: `float32`, `bfloat16`, or `auto`, which is bfloat16 on a GPU.
+    """
 
     trained: nn.Module
     classifies = True
+    precision: str = "auto"
 
     def forward(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor | None]:
         """The mean loss of a batch, and its class scores [n, classes] where the objective `classifies`.
@@ -62,6 +36,14 @@ class Objective(nn.Module):
         images: uint8 [n, h, w, 3]; labels: int64 [n]. What is random is drawn from `generator`.
         """
         raise NotImplementedError
+
+    def embed(self, network: Callable[[Tensor], Tensor], images: Tensor) -> Tensor:
+        """A network's outputs, in float32 at least whatever the arithmetic."""
+        kind = images.device.type
+        half = self.precision == "bfloat16" or (self.precision == "auto" and kind == "cuda")
+        with torch.autocast(kind, torch.bfloat16, enabled=half):
+            outputs = network(images)
+        return outputs.to(torch.promote_types(outputs.dtype, torch.float32))
 
     def start_epoch(self, epoch: int) -> None:
         """Prepare for the steps of an epoch, counted from 1; called again where a run goes on in the midst of one."""
@@ -124,14 +106,7 @@ class _Run:
     def __init__(self, objective: Objective, recipe: Recipe, seed: int, steps: int, what: str):
         self.objective, self.recipe, self.steps, self.what = objective, recipe, steps, what
         self.parameters = [parameter for parameter in objective.trained.parameters() if parameter.requires_grad]
-        self.updates = make_optimizer(
-            objective.trained,
-            recipe.optimizer,
-            recipe.learning_rate,
-            recipe.momentum,
-            recipe.weight_decay,
-            recipe.nesterov,
-        )
+        self.updates = recipe.optimizer_of(objective.trained)
         self.generator = torch.Generator().manual_seed(seed)
         device = self.parameters[0].device
         self.epoch, self.step, self.seconds = 1, 0, 0.0  # step: how many of this epoch are done
@@ -217,9 +192,3 @@ def _random_states(device: torch.device) -> list[Tensor]:
     """What layers such as dropout draw from: the CPU's generator, and a GPU's own."""
     of_gpu = [torch.cuda.get_rng_state(device)] if torch.cuda.is_initialized() else []
     return [torch.get_rng_state(), *of_gpu]
-
-
-def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """The arithmetic of forward passes: `float32`, `bfloat16`, or `auto`, which is bfloat16 on a GPU."""
-    half = precision == "bfloat16" or (precision == "auto" and device.type == "cuda")
-    return torch.autocast(device.type, torch.bfloat16, enabled=half)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
 from prunetransfer.datasets import samples
 from prunetransfer.datasets.splits import Split
@@ -23,8 +23,9 @@ from prunetransfer.settings.types import (
     WeightDecay,
     says,
 )
-from prunetransfer.training.loop import Objective, Recipe, autocast, train
+from prunetransfer.training.loop import Objective, train
 from prunetransfer.training.monitor import Monitor
+from prunetransfer.training.recipe import Recipe
 from prunetransfer.training.saved_state import SavedState
 
 
@@ -32,13 +33,12 @@ class Pretraining(Objective):
     """An objective that trains a backbone from scratch; `kept` is the backbone that comes of it.
 
     Where `first_size` is given, the images of the first `first_epochs` epochs are shown at that side in pixels. `watch`
-    looks at the kept backbone after each epoch. precision: as of training.loop.autocast.
+    looks at the kept backbone after each epoch.
     """
 
     kept: Backbone
     first_size: int | None = None
     first_epochs: int = 0
-    precision: str = "auto"
     watch: Monitor | None = None
 
     def start_epoch(self, epoch: int) -> None:
@@ -51,11 +51,6 @@ class Pretraining(Objective):
     def shown_size(self, size: int) -> int:
         """The side at which images of `size` pixels are shown in this epoch."""
         return self.first_size if self.first_size and self.epoch <= self.first_epochs else size
-
-    def embed(self, network: nn.Module, images: Tensor) -> Tensor:
-        """A network's outputs, in float32 whatever the arithmetic."""
-        with autocast(images.device, self.precision):
-            return network(images).float()
 
     def classifier(self) -> nn.Linear | None:
         """The layer that was trained to read the images' own labels from the features."""

@@ -1,4 +1,4 @@
-"""What a long recovery keeps on disk, so that after a crash it goes on where it was."""
+"""What a training keeps on disk, so that after a crash it goes on where it was."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class SavedState:
 
     def __init__(self, output: str | Path, settings: Mapping[str, Any], inputs: Iterable[str]):
         self.path = Path(output).with_suffix(".state")
-        files = [(path, (found := os.stat(path)).st_size, found.st_mtime_ns) for path in inputs]
+        files = [(path, (stat := os.stat(path)).st_size, stat.st_mtime_ns) for path in inputs]
         job = json.dumps([settings, torch.__version__, files], sort_keys=True)
         self.key = hashlib.sha256(job.encode()).hexdigest()
         self.saved = time.monotonic()

@@ -1,8 +1,8 @@
 """What is propagated back from the outputs, so that the gradients that arrive make up one curvature or another.
 
-With J_i = ∂f_i/∂w [classes, p] of image i, each curvature here is 1/m Σ_i Σ_v (J_iᵀ v)(J_iᵀ v)ᵀ over its seeds v of
-that image; it is J_iᵀ (Σ_v v vᵀ) J_i of which the kinds choose the middle. `squared` is ½‖f − y‖² on one-hot targets
-y, the negative log-likelihood of y ~ N(f, I); `cross_entropy` is that of y ~ softmax(f) = p.
+With J_i = ∂f_i/∂w [classes, p] of image i, each matrix here is 1/m Σ_i Σ_v (J_iᵀ v)(J_iᵀ v)ᵀ over vectors v [classes]
+of that image. This is 1/m Σ_i J_iᵀ (Σ_v v vᵀ) J_i, of which each matrix chooses the middle. `squared` is ½‖f − y‖² on
+one-hot targets y, the negative log-likelihood of y ~ N(f, I); `cross_entropy` is that of y ~ softmax(f) = p.
 """
 
 from __future__ import annotations
@@ -14,33 +14,33 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from prunetransfer.curvature.gradients import Seeds, loss_gradient
+from prunetransfer.curvature.gradients import GradOutputs, loss_gradient
 from prunetransfer.heads.losses import LOSSES
 
-CURVATURES = ("empirical", "fisher", "ggn")
+MATRICES = ("empirical", "fisher", "ggn")
 
 
-def seeds(curvature: str, loss: str, draws: int | None, seed: int) -> Seeds:
-    """The seeds of one curvature of one loss.
+def grad_outputs(matrix: str, loss: str, draws: int | None, seed: int) -> GradOutputs:
+    """The vectors v that make up one matrix of one loss.
 
     - `empirical`: v = ∇_f of the loss, one, with the labels as given. The empirical Fisher: no approximation of the
       Hessian where the labels are not what the model expects (Kunstner, Balles, Hennig 2019, arXiv 1905.12558).
     - `fisher`: v = that of a label drawn from the model, `draws` times (default 1), each over √draws; by expectation
       the Fisher information, which is the generalised Gauss–Newton matrix for both losses (Martens 2020, JMLR 21:146).
-    - `ggn`: Σ_v v vᵀ = ∇²_f of the loss exactly, one seed a class (Schraudolph 2002; Botev, Ritter, Barber 2017, arXiv
+    - `ggn`: Σ_v v vᵀ = ∇²_f of the loss exactly, one v a class (Schraudolph 2002; Botev, Ritter, Barber 2017, arXiv
       1706.03662). With `draws`, that many draws of `fisher` in their place, as classes may be many.
 
-    What an image draws depends on `seed` and its place among the images, not on how they are batched. A repeated pass
-    begins with new seeds of the same `seed`. Raises ValueError for another curvature, and for `draws` where nothing is
-    drawn.
+    What an image draws depends on `seed` and its place among the images, not on how they are batched. What is returned
+    goes on drawing: a second pass over the same images takes a new call with the same `seed`. Raises ValueError for
+    another matrix, and for `draws` where nothing is drawn.
     """
-    if curvature not in CURVATURES:
-        raise ValueError(f"no such curvature: {curvature!r}; there are {', '.join(CURVATURES)}")
-    if curvature == "empirical":
+    if matrix not in MATRICES:
+        raise ValueError(f"no such curvature: {matrix!r}; there are {', '.join(MATRICES)}")
+    if matrix == "empirical":
         if draws is not None:
             raise ValueError(f"empirical curvature draws nothing, so draws must be left out, not {draws}")
         return loss_gradient(LOSSES[loss])
-    if curvature == "ggn" and draws is None:
+    if matrix == "ggn" and draws is None:
         return lambda outputs, labels: HESSIAN_FACTORS[loss](outputs)
     count = 1 if draws is None else draws
     # A stream of its own: the same seed also chose the images.

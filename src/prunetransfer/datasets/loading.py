@@ -1,0 +1,74 @@
+"""Any dataset by the name of its kind, seen through its views, and what every kind must keep to."""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from prunetransfer.datasets import kinds
+from prunetransfer.datasets.downloads import DOWNLOADS, folder_of, origin
+from prunetransfer.datasets.samples import SPLITS, Samples
+from prunetransfer.datasets.views import view
+from prunetransfer.runtime.messages import abridged
+from prunetransfer.settings.registry import find
+
+
+def load_samples(
+    kind: str,
+    split: str,
+    settings: Mapping[str, Any],
+    data_root: str | Path,
+    downloads: Path = DOWNLOADS,
+    plugin: Mapping[str, str] | None = None,
+) -> Samples:
+    """One split ("train" or "test") of a dataset of `kind`.
+
+    settings: the arguments of the kind's function, and as `selections` those of the views that it is then seen through.
+    data_root: where the user's relative paths start. downloads: the folder of downloaded datasets. plugin: where the
+    kind is found, as of `registry.find`. Raises ValueError for an unknown kind, split or setting, for fewer than two
+    classes or a class that has no image, and for whatever the kind or a view refuses.
+    """
+    known = sorted(module.name for module in pkgutil.iter_modules(kinds.__path__))
+    if not plugin and kind not in known:
+        raise ValueError(f"unknown dataset kind {kind!r}: allowed are {', '.join(known)}")
+    if split not in SPLITS:
+        raise ValueError(f"unknown split {split!r}: allowed are {', '.join(SPLITS)}")
+    settings = dict(settings)
+    selections = settings.pop("selections", [])
+    # By name, so that the code digest of one kind does not cover the others.
+    entry = find("datasets", kind, plugin)
+    load = entry.function
+    source = origin({"kind": kind, **settings})
+    folders = {"data_root": Path(data_root), "folder": folder_of(source, downloads) if source else None}
+    takes = inspect.signature(load).parameters
+    given = {key: folder for key, folder in folders.items() if key in takes}
+    try:
+        inspect.signature(load).bind(split, **settings, **given)
+    except TypeError as error:
+        allowed = [key for key in takes if key not in ("split", *folders)]
+        raise ValueError(f"dataset kind {kind!r}: {error}; its settings are {', '.join(allowed) or 'none'}") from None
+    samples = load(split, **settings, **given)
+    for selection in selections:
+        before = [*samples.classes_before, samples.classes]
+        samples = replace(view(samples, split, selection), classes_before=before)
+    what = f"{settings.get('path') or settings.get('name') or kind}, {split} split"
+    _refuse_no_task(samples, what, getattr(entry.module, "TAKEN", ""))
+    return samples
+
+
+def _refuse_no_task(samples: Samples, what: str, taken: str) -> None:
+    """taken: what the kind takes, in words."""
+    empty = np.flatnonzero(np.bincount(samples.labels, minlength=len(samples.classes)) == 0)
+    if len(samples.classes) < 2:
+        wrong = f"a task needs at least two classes, got {', '.join(samples.classes) or 'none'}"
+    elif len(empty):
+        wrong = f"no images for class {abridged([samples.classes[label] for label in empty])}"
+    else:
+        return
+    raise ValueError("; ".join(filter(None, [f"{what}: {wrong}", *samples.omissions(), taken])))

@@ -1,0 +1,24 @@
+"""The examples in docstrings give what they show."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+
+import pytest
+
+MODULES = [
+    "heads.knn",
+    "heads.losses",
+    "heads.penalty",
+    "heads.ridge",
+    "pruning.apply",
+    "pruning.masks",
+    "pruning.scores",
+]
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_examples_give_what_they_show(name):
+    failed, attempted = doctest.testmod(importlib.import_module(f"prunetransfer.{name}"))
+    assert attempted and not failed
