@@ -26,7 +26,7 @@ def backbones(repository, tmp_path_factory) -> dict:
     assert list(table) == list(entries["backbones"])
     sizes = yaml.safe_load((repository / "src/prunetransfer/data/megabytes.yaml").read_text(encoding="utf-8"))
     assert {name: int(size) for name, size in table.items() if size != "–"} == sizes
-    return validate_config(STUDY | entries, repository / "workflow/schemas/config.schema.yaml", root)["backbones"]
+    return validate_config(STUDY | entries, repository / "workflow/schemas/config.schema.json", root)["backbones"]
 
 
 def test_every_entry_says_or_finds_how_its_images_are_prepared(backbones):

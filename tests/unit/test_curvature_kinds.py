@@ -80,12 +80,12 @@ def diagonal_of(
     backbone: Backbone, head: Head, curvature: str, loss: str, draws: int | None = None, seed: int = 0
 ) -> tuple[Tensors, dict[str, Any]]:
     """The kind's values and record, on all images."""
-    settings = {"loss": loss, "curvature": curvature, "draws": draws, "samples": 5, "sampling": "balanced"}
+    settings = {"loss": loss, "matrix": curvature, "draws": draws, "samples": 5, "sampling": "balanced"}
     return diagonal.compute(backbone, head, IMAGES, seed, **settings)
 
 
 def block_of(backbone: Backbone, head: Head, curvature: str, loss: str, draws: int | None = None) -> Tensors:
-    settings = {"loss": loss, "curvature": curvature, "draws": draws, "samples": 5, "sampling": "balanced"}
+    settings = {"loss": loss, "matrix": curvature, "draws": draws, "samples": 5, "sampling": "balanced"}
     settings |= {"block_size": BLOCK, "damping": DAMPING, "damping_relative": False}
     return block.compute(backbone, head, IMAGES, 0, **settings, memory_budget=None)[0]
 

@@ -14,7 +14,7 @@ from gpu.stages import RECOVERED, SCORED, STAGES, Case, Place, assert_agree, res
 from torch._subclasses import FakeTensorMode
 
 from prunetransfer import recovery
-from prunetransfer.pruning.scores import SCORES
+from prunetransfer.settings.registry import REGISTRY
 
 # torch computes a ViT's attention image after image under vmap, and says so each time.
 pytestmark = pytest.mark.filterwarnings("ignore:There is a performance drop", "ignore:CUDA is not available")
@@ -122,9 +122,7 @@ def test_a_pretended_tensor_stays_where_it_is(gpu):
 
 
 def test_every_score_and_recovery_is_in_the_suite():
-    assert {score for score, _, _ in SCORED.values()} == set(SCORES)
-    modules = {module.name for module in pkgutil.iter_modules(recovery.__path__)}
-    recoveries = {
-        name for name in modules if hasattr(importlib.import_module(f"prunetransfer.recovery.{name}"), "recover")
-    }
-    assert set(RECOVERED) | {"finetune"} == recoveries
+    assert {score for score, _, _ in SCORED.values()} == set(REGISTRY["scores"])
+    for module in pkgutil.iter_modules(recovery.__path__):
+        importlib.import_module(f"prunetransfer.recovery.{module.name}")
+    assert set(RECOVERED) | {"finetune"} == set(REGISTRY["recoveries"])

@@ -15,8 +15,10 @@ sys.path.insert(0, str(ROOT / "src"))
 from snakemake.utils import update_config
 
 from prunetransfer.config import ConfigError, validate_config
+from prunetransfer.config.extending import extended, family
 from prunetransfer.config.groups import pretraining_groups, recovery_methods, several_pretrainings
 from prunetransfer.config.pins import pin
+from prunetransfer.config.plugins import needs
 from prunetransfer.config.reading import from_command_line, refuse_duplicate_keys
 from prunetransfer.datasets.downloads import DOWNLOADS, folder_of, origin
 from prunetransfer.stages.code_digest import code_digest, git_revision, short_digest
@@ -24,19 +26,20 @@ from prunetransfer.stages.jobs import split_name
 from prunetransfer.runtime.leases import JOBS_PER_GPU
 from prunetransfer.config.memory import reading, recovering, scoring
 from prunetransfer.storage.provenance import REVISION
-from prunetransfer.recovery import RESUMABLE, UNLABELLED
-from prunetransfer.pruning.scores import SCORES
+from prunetransfer.config.validation import load_schema
+from prunetransfer.settings.registry import module_of
 
+SCHEMA = load_schema(ROOT / "workflow/schemas/config.schema.json")
 # A job on a cluster reads this file anew; it goes on with the config that its run began with, whatever was edited since.
 BEGAN_WITH = "PRUNETRANSFER_CONFIG"
 if (workflow.remote_exec or workflow.subprocess_exec) and BEGAN_WITH in os.environ:
     config = json.loads(Path(os.environ[BEGAN_WITH]).read_text(encoding="utf-8"))
 else:
     try:
-        refuse_duplicate_keys(workflow.configfiles)
+        refuse_duplicate_keys([member for file in workflow.configfiles for member in family(file)])
         update_config(config, from_command_line(workflow.config_settings.config_args))
-        config = validate_config(config, ROOT / "workflow/schemas/config.schema.yaml", root=Path.cwd())
-        pin(config["backbones"], root=Path.cwd())
+        config = validate_config(extended(config, workflow.configfiles), SCHEMA, root=Path.cwd())
+        pin(config, root=Path.cwd())
     except ConfigError as error:
         sys.exit("config:\n  " + str(error).replace("\n", "\n  "))
 
@@ -70,6 +73,8 @@ os.environ[JOBS_PER_GPU] = str(config["jobs_per_gpu"])
 if config["gpu"] is False:
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
 
+# Section of the config → function → what it needs: whether a recovery reads labels, and so on.
+NEEDS = needs(SCHEMA, config["plugins"])
 WEIGHTS = Path("resources/weights")
 RESULTS = Path("results") / config["study"]
 RECOVERED = str(RESULTS / "recovered/{recovery}/{backbone}/{criterion}/seed{seed}/{sparsity}.safetensors")
@@ -127,14 +132,29 @@ def decimal(number):
     return format(Decimal(repr(number)), "f")
 
 
+def plugin(section, name):
+    """What a job must know of a function of the user's own: its file and the digest of its code."""
+    return {key: place for key, place in NEEDS[section][name].items() if key == "plugin"}
+
+
+def modules(section, name):
+    """The module of a function, for the digest of a job's code; of a plugin's function that digest is a setting."""
+    return [] if plugin(section, name) else [module_of(section, name)]
+
+
 def score_function(score):
     return config["scores"][score]["score"]
+
+
+def structure(score):
+    """The structure of the curvature that a score reads; None: it reads no data."""
+    return NEEDS["scores"][score_function(score)]["structure"]
 
 
 def criteria():
     """Every score with every source that it is computed on; data-free scores alone."""
     for score in config["scores"]:
-        if SCORES[score_function(score)].curvature is None:
+        if structure(score) is None:
             yield score
         else:
             yield from (f"{score}@{source}" for source in config["sources"])
@@ -191,7 +211,8 @@ def download_records(*datasets):
 
 
 def images_settings(wildcards):
-    return {key: value for key, value in config["datasets"][wildcards.dataset].items() if key != "head"}
+    settings = config["datasets"][wildcards.dataset]
+    return {key: value for key, value in settings.items() if key != "head"} | plugin("datasets", settings["kind"])
 
 
 def head_settings(wildcards):
@@ -259,13 +280,14 @@ def score_settings(wildcards):
     """The entry of a criterion's score; sparsities, which are mostly the study's, only where its damping is chosen by them."""
     settings = config["scores"][split_name(wildcards.criterion)[0]]
     unread = () if settings.get("damping") == "auto" else ("damping_sparsities",)
-    return {key: value for key, value in settings.items() if key not in unread}
+    return {key: value for key, value in settings.items() if key not in unread} | plugin("scores", settings["score"])
 
 
 def score_digest(wildcards):
-    function = score_function(split_name(wildcards.criterion)[0])
-    curvature = SCORES[function].curvature
-    return code("compute_score", *([f"criteria.{curvature}"] if curvature else []), score=function)
+    score, _ = split_name(wildcards.criterion)
+    function, reads = score_function(score), structure(score)
+    curvature = [f"criteria.{reads}"] if reads else []
+    return code("compute_score", *modules("scores", function), *curvature, score=function)
 
 
 def links(recovery):
@@ -279,7 +301,9 @@ def recovery_settings(wildcards):
     """The entry of a chain's last link; where a recovery is tried is the study's affair."""
     _, last = links(wildcards.recovery)
     settings = config["recoveries"][last]
-    return {key: value for key, value in settings.items() if key not in ("sparsities", "backbones", "scores")}
+    tried = ("sparsities", "backbones", "scores")
+    own = {key: value for key, value in settings.items() if key not in tried}
+    return own | plugin("recoveries", own["recovery"])
 
 
 def recovery_files(wildcards):
@@ -287,7 +311,7 @@ def recovery_files(wildcards):
     _, source = split_name(wildcards.recovery)
     earlier, _ = links(wildcards.recovery)
     files = {"train": images(source, wildcards.backbone, "train")}
-    if recovery_settings(wildcards)["recovery"] not in UNLABELLED:
+    if NEEDS["recoveries"][recovery_settings(wildcards)["recovery"]]["labels"]:
         files["head"] = head(source, wildcards.backbone)
     if earlier:
         files["earlier"] = RECOVERED.format(**dict(wildcards) | {"recovery": earlier})
@@ -295,7 +319,7 @@ def recovery_files(wildcards):
 
 
 def recovery_digest(wildcards):
-    return code("recover", f"recovery.{recovery_settings(wildcards)['recovery']}")
+    return code("recover", *modules("recoveries", recovery_settings(wildcards)["recovery"]))
 
 
 def pruned_files(wildcards):

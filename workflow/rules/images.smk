@@ -7,7 +7,9 @@ rule prepare_images:
     params:
         dataset=images_settings,
         data_root=config["data_root"],
-        code=lambda wildcards: code("prepare_images", f"datasets.kinds.{config['datasets'][wildcards.dataset]['kind']}"),
+        code=lambda wildcards: code(
+            "prepare_images", *modules("datasets", config["datasets"][wildcards.dataset]["kind"])
+        ),
     log:
         LOGS / "images/{dataset}-{size}-{interpolation}-{crop}.log",
     benchmark:

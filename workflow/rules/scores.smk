@@ -15,7 +15,12 @@ rule compute_score:
     threads: config["threads"]
     resources:
         **computing_job(
-            mem_mb=memory(scoring, lambda wildcards: config["scores"][split_name(wildcards.criterion)[0]]), minutes=60
+            mem_mb=memory(
+                scoring,
+                lambda wildcards: structure(split_name(wildcards.criterion)[0]),
+                lambda wildcards: config["scores"][split_name(wildcards.criterion)[0]],
+            ),
+            minutes=60,
         ),
     script:
         "../scripts/compute_score.py"

@@ -59,11 +59,12 @@ TRAINED = [
     for backbone in config["backbones"]
     for criterion in criteria()
     for recovery in recoveries(backbone, criterion)
-    if config["recoveries"][links(recovery)[1]].get("recovery") in RESUMABLE
+    if recovery != "none"
+    if NEEDS["recoveries"][config["recoveries"][links(recovery)[1]]["recovery"]]["resumable"]
     for seed in config["seeds"]
     for sparsity in sparsities(recovery)
 ]
-DAMPED = [score for score in config["scores"] if SCORES[score_function(score)].curvature == "block"]
+DAMPED = [score for score in config["scores"] if structure(score) == "block"]
 SWEPT = [
     score
     for score, settings in config["scores"].items()

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from prunetransfer.pruning.scores import SCORES
-
 # The interpreter, its libraries, CUDA's share of main memory, and a backbone that is read from its file.
 PROCESS = 2500
 # All weights of a ViT-B once.
@@ -32,13 +30,12 @@ def reading(size: int) -> int:
     return round(PROCESS + 2 * COPY + _held(BATCH, size, FORWARD))
 
 
-def scoring(settings: Mapping[str, Any], size: int) -> int:
-    """To compute a score. settings: its entry in the config."""
-    kind = SCORES[settings["score"]].curvature
-    if kind is None:
+def scoring(structure: str | None, settings: Mapping[str, Any], size: int) -> int:
+    """To compute a score. structure: that of the curvature which it reads; settings: its entry in the config."""
+    if structure is None:
         return PROCESS + 2 * COPY
     needed = PROCESS + 4 * COPY + _gradients(settings["samples"], size)
-    return round(_with_blocks(needed, settings["memory_budget"]) if kind == "block" else needed)
+    return round(_with_blocks(needed, settings["memory_budget"]) if structure == "block" else needed)
 
 
 def recovering(settings: Mapping[str, Any], size: int) -> int:

@@ -21,17 +21,17 @@ def compute(
     seed: int,
     *,
     loss: str,
-    curvature: str,
+    matrix: str,
     draws: int | None,
     samples: int,
     sampling: str,
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """F_jj on `samples` images of `train`, drawn with `seed` by `sampling`; and a record of these images.
 
-    curvature: a matrix of `grad_outputs`, with its `draws`.
+    matrix: one of `grad_outputs`, with its `draws`.
     """
     drawn, record = draw_images(train, samples, sampling, seed)
-    vectors = grad_outputs(curvature, loss, draws, seed)
+    vectors = grad_outputs(matrix, loss, draws, seed)
     gradients = layer_gradients(backbone, head, drawn.images, drawn.labels, vectors)
     return mean_squares(gradients, len(drawn.labels)), record
 

@@ -1,6 +1,7 @@
 """What a file holds and what a stage's code is: a digest of its script and of all it imports; and the git revision.
 
-Comments, docstrings, formatting and file times do not count; editing what runs does.
+Comments, docstrings, formatting, file times and annotations, which declare settings, do not count; editing what runs
+does.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).parents[1]
+DECLARES = "settings/types.py"  # only what may be set
 
 
 def code_digest(script: Path, *modules: str, score: str | None = None) -> str:
@@ -86,7 +88,8 @@ def _closure(roots: Iterable[Path], imports: Callable[[Path], Iterable[Path]]) -
 @cache
 def _own_imports(file: Path) -> list[Path]:
     names = [parts[1:] for level, parts in _imported(file) if not level and parts[0] == PACKAGE.name]
-    return [imported for parts in names if parts and (imported := module_file(PACKAGE, parts))]
+    found = (module_file(PACKAGE, parts) for parts in names if parts)
+    return [imported for imported in found if imported and imported != PACKAGE / DECLARES]
 
 
 def _imports_from(file: Path, folders: Sequence[Path]) -> Iterator[Path]:
@@ -120,6 +123,12 @@ def _normalised(file: Path, score: str | None) -> str:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             node.body = node.body[1:] or [ast.Pass()]
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        elif isinstance(node, ast.FunctionDef):
+            node.returns = None
+        elif isinstance(node, ast.AnnAssign):
+            node.annotation = ast.Constant(None)
     return ast.unparse(tree)
 
 
@@ -128,7 +137,7 @@ def _is_other_score(node: ast.stmt, score: str) -> bool:
         isinstance(node, ast.FunctionDef)
         and node.name != score
         and any(
-            isinstance(d, ast.Call) and isinstance(d.func, ast.Name) and d.func.id == "pruning_score"
+            isinstance(d, ast.Call) and isinstance(d.func, ast.Name) and d.func.id == "score"
             for d in node.decorator_list
         )
     )
