@@ -26,7 +26,9 @@ from prunetransfer.models.backbones import Backbone, build_backbone, extract_fea
 from prunetransfer.models.checkpoints import convert, read_checkpoint
 from prunetransfer.models.sources import fetch
 from prunetransfer.pruning.masks import global_mask
-from prunetransfer.recovery import moments, reconstruct
+from prunetransfer.recovery.case import Case
+from prunetransfer.recovery.moments import moments
+from prunetransfer.recovery.reconstruct import reconstruct
 
 ROOT = Path(__file__).parents[1]
 TASKS = ("digits", "glyphs", "textures")
@@ -41,7 +43,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    config = validate_config(config, ROOT / "workflow/schemas/config.schema.yaml", root=ROOT)
+    config = validate_config(config, ROOT / "workflow/schemas/config.schema.json", root=ROOT)
     with tempfile.TemporaryDirectory() as folder:
         for name, settings in config["backbones"].items():
             preparation = Preparation(*(settings[key] for key in ("size", "interpolation", "crop", "crop_mode")))
@@ -74,12 +76,12 @@ def measure(dense: Backbone, splits: Mapping[str, Mapping[str, Split]], argument
         for source, images in sources.items():
             seen = Split(images, None, ())
             matched, solved = copy.deepcopy(pruned), copy.deepcopy(pruned)
-            moments.recover(matched, dense, mask, None, seen, 0, samples=len(images))
+            moments(Case(matched, dense, mask, None, seen, 0), samples=len(images))
             tell(matched, f"{sparsity:g}", "moments", source)
             settings = {"samples": len(images), "positions": POSITIONS, "ridge": arguments.ridge}
-            reconstruct.recover(solved, dense, mask, None, seen, 0, **settings)
+            reconstruct(Case(solved, dense, mask, None, seen, 0), **settings)
             tell(solved, f"{sparsity:g}", "reconstruct", source)
-            moments.recover(solved, dense, mask, None, seen, 0, samples=len(images))
+            moments(Case(solved, dense, mask, None, seen, 0), samples=len(images))
             tell(solved, f"{sparsity:g}", "reconstruct+moments", source)
 
 

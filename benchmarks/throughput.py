@@ -34,7 +34,8 @@ from prunetransfer.heads.losses import squared
 from prunetransfer.models.backbones import Backbone, build_backbone
 from prunetransfer.pruning.apply import load_mask
 from prunetransfer.pruning.masks import global_mask, write_mask
-from prunetransfer.recovery import finetune
+from prunetransfer.recovery.case import Case
+from prunetransfer.recovery.finetune import finetune
 
 ROOT = Path(__file__).parents[1]
 CLASSES = 10
@@ -105,7 +106,7 @@ def training(inputs: Inputs) -> dict[str, Row]:
 
     def ours() -> None:
         with contextlib.redirect_stdout(io.StringIO()):
-            finetune.recover(backbone, backbone, mask, head, split, 0, epochs=1, **FINETUNE, precision="float32")
+            finetune(Case(backbone, backbone, mask, head, split, 0), epochs=1, **FINETUNE, precision="float32")
 
     return {"bare model, one batch": bare, "the same with a mask": masked, "**finetune**": ours}
 

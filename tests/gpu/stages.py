@@ -27,8 +27,8 @@ from prunetransfer.heads.fitting import fit_head
 from prunetransfer.heads.knn import nearest_neighbours
 from prunetransfer.models.backbones import Backbone, build_backbone, extract_features
 from prunetransfer.pruning.masks import global_mask, write_mask
-from prunetransfer.pruning.scores import SCORES
-from prunetransfer.recovery import UNLABELLED, finetune
+from prunetransfer.recovery.case import Case as Recovered
+from prunetransfer.settings.registry import find
 from prunetransfer.storage.artifacts import write_tensors
 from prunetransfer.training import saved_state
 from prunetransfer.training.pretraining import pretrain
@@ -187,7 +187,7 @@ def knn(case: Case) -> Tensors:
     return {"votes": nearest_neighbours(values[:40], values[40:], labels[40:], CLASSES, 5)}
 
 
-READOUTS = {"zero_shot": {}, "knn": {"neighbours": 5}, "linear_probe": {"kind": "ridge", "alpha": 100.0}}
+READOUTS = {"zero_shot": {}, "knn": {"neighbours": 5}, "linear_probe": {"head": {"kind": "ridge", "alpha": 100.0}}}
 
 
 def register_readout(readout: str, settings: Mapping[str, Any]) -> None:
@@ -216,7 +216,7 @@ for _name, _settings in READOUTS.items():
 
 
 DRAWN = {"samples": IMAGES - 6, "sampling": "balanced"}
-EMPIRICAL = {"curvature": "empirical", "draws": None}
+EMPIRICAL = {"matrix": "empirical", "draws": None}
 DIAGONAL = {"loss": "squared", **EMPIRICAL, **DRAWN}
 BLOCK = DIAGONAL | {"block_size": 8, "damping": 1e-2, "damping_relative": False, "damping_sparsities": [SPARSITY]}
 BLOCK |= {"memory_budget": None}
@@ -225,14 +225,13 @@ SCORED: dict[str, tuple[str, dict[str, Any], float]] = {
     "magnitude": ("magnitude", {}, 1e-6),
     "diagonal": ("diagonal", DIAGONAL, 1e-4),
     "diagonal, cross_entropy": ("diagonal", DIAGONAL | {"loss": "cross_entropy"}, 1e-4),
-    "diagonal, ggn": ("diagonal", DIAGONAL | {"curvature": "ggn"}, 1e-4),
-    "diagonal, fisher": ("diagonal", DIAGONAL | {"curvature": "fisher", "draws": 2}, 1e-4),
+    "diagonal, ggn": ("diagonal", DIAGONAL | {"matrix": "ggn"}, 1e-4),
+    "diagonal, fisher": ("diagonal", DIAGONAL | {"matrix": "fisher", "draws": 2}, 1e-4),
     "diagonal, fisher of cross_entropy": (
         "diagonal",
-        DIAGONAL | {"curvature": "fisher", "draws": 2, "loss": "cross_entropy"},
+        DIAGONAL | {"matrix": "fisher", "draws": 2, "loss": "cross_entropy"},
         1e-4,
     ),
-    "diagonal, hutchinson": ("diagonal", DIAGONAL | {"curvature": "hutchinson", "draws": 2}, 1e-4),
     "block": ("block", BLOCK, 1e-4),
     "block, more images than weights": ("block", BLOCK | {"block_size": 64}, 1e-4),
     "block, relative damping": ("block", BLOCK | {"damping_relative": True}, 1e-4),
@@ -244,10 +243,10 @@ def register_score(name: str, score: str, settings: Mapping[str, Any], tolerance
     @stage(f"score {name}", tolerance)
     def compute(case: Case) -> Tensors:
         backbone, curvature, record = case.dense(), {}, {}
-        if kind := SCORES[score].curvature:
+        if kind := find("scores", score).needs["structure"]:
             module = importlib.import_module(f"prunetransfer.criteria.{kind}")
             curvature, record = module.compute(backbone, case.head(), case.images(), 0, **settings)
-        scores = SCORES[score].function(weights_of(backbone), curvature)
+        scores = find("scores", score).function(weights_of(backbone), curvature)
         if "damping" in record:
             scores["damping"] = torch.tensor(record["damping"], device=case.place.device)
         return scores
@@ -284,11 +283,14 @@ def difference(before: Backbone, after: Backbone) -> Tensors:
 def register_recovery(name: str, settings: Mapping[str, Any], tolerance: float) -> None:
     @stage(f"recovery {name}", tolerance, kinds=("conv", "resnet") if name == "batchnorm" else KINDS)
     def recovery(case: Case) -> Tensors:
-        module, train, head = importlib.import_module(f"prunetransfer.recovery.{name}"), case.images(), case.head()
-        if name in UNLABELLED:
+        recovery, train, head = find("recoveries", name), case.images(), case.head()
+        if not recovery.needs["labels"]:
             train, head = replace(train, labels=None), None
         return changed(
-            case, lambda backbone, mask: module.recover(backbone, case.dense(), mask, head, train, 0, **settings)
+            case,
+            lambda backbone, mask: recovery.function(
+                Recovered(backbone, case.dense(), mask, head, train, 0), **settings
+            ),
         )
 
 
@@ -310,8 +312,8 @@ TUNINGS: dict[str, tuple[dict[str, Any], float, tuple[str, ...]]] = {
 def tuned(case: Case, saved: SavedState | None = None, **settings: Any) -> Tensors:
     return changed(
         case,
-        lambda backbone, mask: finetune.recover(
-            backbone, case.dense(), mask, case.head(), case.images(), 0, saved, **settings
+        lambda backbone, mask: find("recoveries", "finetune").function(
+            Recovered(backbone, case.dense(), mask, case.head(), case.images(), 0, saved), **settings
         ),
     )
 
@@ -336,7 +338,7 @@ PRETRAINED: dict[str, tuple[dict[str, Any], str | None]] = {
     ),
 }
 STEPS = {"epochs": 2, "batch_size": 12, "optimizer": "sgd", "learning_rate": 0.05, "weight_decay": 1e-4}
-STEPS |= {"clip_norm": 1.0, "precision": "float32"}
+STEPS |= {"held_out": 0, "precision": "float32"}
 
 
 def register_pretraining(objective: str, settings: Mapping[str, Any], needs: str | None) -> None:

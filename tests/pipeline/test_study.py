@@ -82,7 +82,7 @@ def test_tables_figures_and_layers_agree_with_the_masks(finished_study):
 def test_scores_record_what_they_were_computed_on(finished_study):
     folder = finished_study.folder / RESULTS / "scores/net"
     record = read_metadata(folder / "diagonal@red/seed0.safetensors")
-    assert record["settings"]["curvature"] == "empirical"
+    assert record["settings"]["matrix"] == "empirical"
     images = record["images"]
     assert (images["sampling"], images["seed"]) == ("balanced", 0)
     assert sum(images["per_class"].values()) == record["settings"]["samples"]

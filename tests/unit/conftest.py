@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import yaml
+
+from prunetransfer.config.validation import load_schema
 
 
 @pytest.fixture(scope="session")
 def schema(repository: Path) -> dict:
-    return yaml.safe_load((repository / "workflow/schemas/config.schema.yaml").read_text())
+    return load_schema(repository / "workflow/schemas/config.schema.json")
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,8 @@ from unit.networks import BACKBONES, backbone_of, head_of, images_of, state_of, 
 from prunetransfer.models.backbones import Backbone
 from prunetransfer.pruning.apply import load_mask, pruned, restored
 from prunetransfer.pruning.masks import write_mask
-from prunetransfer.recovery import batchnorm
+from prunetransfer.recovery.batchnorm import batchnorm
+from prunetransfer.recovery.case import Case
 
 
 class Stopped(Exception):
@@ -69,7 +70,7 @@ def test_every_parameter_and_buffer_is_restored(error):
     before, head = bits_of(backbone), head_of(backbone)
     try:
         with restored(backbone):
-            batchnorm.recover(backbone, backbone, {}, head, images_of(6), 0, samples=6)
+            batchnorm(Case(backbone, backbone, {}, head, images_of(6), 0), samples=6)
             with torch.no_grad():
                 backbone.network.fc.bias += 1
             assert len({*before.items(), *bits_of(backbone).items()}) == len(before) + 4

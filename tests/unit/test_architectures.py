@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import timm.layers
 import torch
-import yaml
 from torch import nn
 from unit.reference import assert_exact, backbone_of
 
+from prunetransfer.config.extending import read_study
 from prunetransfer.models.backbones import build_backbone, build_network
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -43,7 +43,7 @@ def named_by_studies() -> dict[str, tuple[str, dict[str, Any], int]]:
     """Every architecture of config.yaml and of studies/ once, on smaller images; of a large ViT's equal blocks, two."""
     found = {}
     for path in [ROOT / "config.yaml", *sorted((ROOT / "studies").glob("*.yaml"))]:
-        for entry in (yaml.safe_load(path.read_text()).get("backbones", {}) if path.exists() else {}).values():
+        for entry in (read_study(path)["backbones"] if path.exists() else {}).values():
             architecture, options = entry["architecture"].split(".")[0], entry.get("options", {})
             size = entry.get("size", 224) if "img_size" in options else min(entry.get("size", 32), 32)
             if architecture.startswith("vit_base"):

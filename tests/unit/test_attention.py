@@ -14,7 +14,8 @@ from prunetransfer.datasets.splits import Split
 from prunetransfer.models.attention import Attention
 from prunetransfer.models.backbones import Backbone
 from prunetransfer.models.plain import plain
-from prunetransfer.recovery import reconstruct
+from prunetransfer.recovery.case import Case
+from prunetransfer.recovery.reconstruct import reconstruct
 
 N, QUERIES, KEYS, WIDTH, HEADS = 3, 5, 7, 8, 2
 GENERATOR = torch.Generator().manual_seed(0)
@@ -123,7 +124,7 @@ def test_recoveries_see_its_projections_as_layers():
     pruned.prune(mask)
     before = {name: weight.detach().clone() for name, weight in pruned.prunable().items()}
     split = Split(images, None, ())
-    reconstruct.recover(pruned, dense, mask, None, split, 0, samples=6, positions=4, ridge=1e-3)
+    reconstruct(Case(pruned, dense, mask, None, split, 0), samples=6, positions=4, ridge=1e-3)
     assert list(before) == ["embed.weight", *(f"attention.{name}.weight" for name in ("q", "k", "v", "out_proj"))]
     for name, weight in pruned.prunable().items():
         assert not torch.equal(weight, before[name]), name

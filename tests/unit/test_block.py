@@ -25,7 +25,7 @@ from prunetransfer.runtime import devices
 SIZES = {"a": 23, "b": 8, "c": 3}  # blocks of 4: six with a short one, two, one short one
 WEIGHTS = {name: torch.empty(size) for name, size in SIZES.items()}
 SETTINGS = {
-    **{"loss": "squared", "curvature": "empirical", "draws": None, "samples": 12, "sampling": "balanced"},
+    **{"loss": "squared", "matrix": "empirical", "draws": None, "samples": 12, "sampling": "balanced"},
     **{"block_size": 7},
     **{"damping": 1e-2, "damping_relative": False, "memory_budget": None},
 }

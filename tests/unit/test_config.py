@@ -11,7 +11,7 @@ from prunetransfer.config import validate_config
 
 
 def test_fills_every_default_at_every_depth(repository, root):
-    filled = validate_config(VALID, repository / "workflow/schemas/config.schema.yaml", root)
+    filled = validate_config(VALID, repository / "workflow/schemas/config.schema.json", root)
     assert filled["threads"] == 1 and filled["gpu"] == "auto" and filled["tolerance"] == 0.05
     assert filled["head"] == {"kind": "ridge", "alpha": "auto"}
     assert (filled["readouts"], filled["neighbours"]) == (["zero_shot"], 20)
@@ -27,7 +27,7 @@ def test_fills_every_default_at_every_depth(repository, root):
     }
     assert filled["backbones"]["net"]["options"] == {"layers": [1]} and filled["backbones"]["own"]["options"] == {}
     assert filled["datasets"]["glyphs"] == {"kind": "glyphs", "seed": 0, "train_per_class": 3, "test_per_class": 20}
-    drawn = {"curvature": "empirical", "draws": None, "samples": 256, "sampling": "balanced"}
+    drawn = {"matrix": "empirical", "draws": None, "samples": 256, "sampling": "balanced"}
     assert filled["scores"] == {
         "magnitude": {"score": "magnitude"},
         "diagonal": {"score": "diagonal", "loss": "cross_entropy"} | drawn,

@@ -32,24 +32,25 @@ WRONG = [
     (
         "scores/diagonal/sample",
         64,
-        "scores.diagonal.sample = 64: no such key; allowed are score, loss, curvature, draws, samples, sampling. "
+        "scores.diagonal.sample = 64: no such key; allowed are score, loss, matrix, draws, samples, sampling. "
         "Did you mean 'samples'?",
     ),
     (
         "scores/diagonal/damping",
         0.1,
-        "scores.diagonal.damping = 0.1: no such key; allowed are score, loss, curvature, draws, samples, sampling. "
+        "scores.diagonal.damping = 0.1: no such key; allowed are score, loss, matrix, draws, samples, sampling. "
         "Did you mean 'sampling'?",
     ),
     (
-        "scores/block-1/curvature",
-        "hutchinson",
-        "scores.block-1.curvature = 'hutchinson': must be one of empirical, fisher, ggn",
+        "scores/block-1/matrix",
+        "hessian",
+        "scores.block-1.matrix = 'hessian': must be one of empirical, fisher, ggn",
     ),
+    ("scores/block-1/curvature", "ggn", "scores.block-1.curvature = 'ggn': this key is called matrix now"),
     (
         "scores/diagonal",
-        {"curvature": "ggn", "draws": 0},
-        "scores.diagonal.draws = 0: must be a whole number at least 1, or nothing",
+        {"matrix": "ggn", "draws": 0},
+        "scores.diagonal.draws = 0: must be a whole number at least 1, or null",
     ),
     (
         "scores/diagonal/draws",
@@ -68,8 +69,8 @@ WRONG = [
     (
         "datasets/mine/kind",
         "foldr",
-        "datasets.mine.kind = 'foldr': no such kind; defined are digits, glyphs, textures, folder, npz, parquet, "
-        "torchvision, huggingface. "
+        "datasets.mine.kind = 'foldr': no such kind; defined are digits, folder, glyphs, huggingface, npz, parquet, "
+        "textures, torchvision. "
         "Did you mean 'folder'?",
     ),
     (
@@ -91,8 +92,8 @@ WRONG = [
     (
         "recoveries/finetunes",
         {},
-        "recoveries.finetunes.recovery = 'finetunes': no such recovery; defined are finetune, moments, batchnorm, "
-        "reconstruct, compensate. Did you mean 'finetune'?",
+        "recoveries.finetunes.recovery = 'finetunes': no such recovery; defined are batchnorm, compensate, finetune, "
+        "moments, reconstruct. Did you mean 'finetune'?",
     ),
     (
         "recoveries/finetune+momentss",

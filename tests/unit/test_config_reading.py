@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 
 import pytest
+import yaml
 
 from prunetransfer.config import ConfigError
+from prunetransfer.config.extending import extended, family, read_study
 from prunetransfer.config.reading import from_command_line, refuse_duplicate_keys
 
 TWICE = """\
@@ -57,3 +59,83 @@ def test_numbers_in_lists_and_mappings_of_the_command_line_are_numbers():
         "targets": ["7", "a"],
         "head": {"alpha": 10, "kind": "ridge"},
     }
+
+
+FILES = {
+    "base.yaml": """
+study: base
+seeds: [0, 1]
+head: {kind: ridge, alpha: 1.0}
+recoveries: {none: {}, finetune: {epochs: 3}}
+""",
+    "middle/study.yaml": """
+extends: ../base.yaml
+head: {alpha: 2.0}
+recoveries: {finetune: {loss: squared}}
+scores: {block: }
+""",
+    "top.yaml": """
+extends: middle/study.yaml
+study: top
+seeds: [7]
+recoveries: {finetune: null, moments: null}
+scores: null
+""",
+}
+
+
+@pytest.fixture
+def studies(tmp_path):
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def test_a_study_has_the_keys_of_what_it_extends_and_its_own_win(studies):
+    assert read_study(studies / "base.yaml") == yaml.safe_load(FILES["base.yaml"])
+    assert read_study(studies / "middle/study.yaml") == {
+        **{"study": "base", "seeds": [0, 1], "head": {"kind": "ridge", "alpha": 2.0}},
+        "recoveries": {"none": {}, "finetune": {"epochs": 3, "loss": "squared"}},
+        "scores": {"block": None},  # which no study had: an entry left empty
+    }
+    assert read_study(studies / "top.yaml") == {
+        **{"study": "top", "seeds": [7], "head": {"kind": "ridge", "alpha": 2.0}},
+        "recoveries": {"none": {}, "moments": None},
+    }
+
+
+def test_the_command_line_comes_on_top_of_all(studies):
+    given = yaml.safe_load(FILES["top.yaml"]) | {"seeds": [9]}
+    assert extended(given, [studies / "top.yaml"]) == read_study(studies / "top.yaml") | {"seeds": [9]}
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("extends: nowhere.yaml", "extends = 'nowhere.yaml': there is no file '{folder}/nowhere.yaml'"),
+        ("extends: 3", "extends = 3: must be text that is not empty"),
+        ("extends: base.yaml", "extends = 'base.yaml': a study that extends itself: "),
+        ("extends: list.yaml", "list.yaml: must be a mapping of a study's keys"),
+        ("extends: broken.yaml", "broken.yaml: not readable as YAML: "),
+    ],
+)
+def test_what_cannot_be_extended_is_named_in_one_line(studies, text, complaint):
+    (studies / "base.yaml").write_text(text)
+    (studies / "list.yaml").write_text("[study]")
+    (studies / "broken.yaml").write_text("study: [")
+    with pytest.raises(ConfigError) as caught:
+        read_study(studies / "top.yaml")
+    (line,) = str(caught.value).splitlines()
+    assert complaint.format(folder=studies) in line
+
+
+def test_what_extends_stands_in_a_file(studies):
+    with pytest.raises(ConfigError, match=r"extends = 'top.yaml': belongs into a file"):
+        extended({"extends": "top.yaml"}, [studies / "base.yaml"])
+
+
+def test_keys_that_stand_twice_in_what_is_extended_are_found(studies):
+    (studies / "base.yaml").write_text("study: a\nstudy: b\n")
+    with pytest.raises(ConfigError, match=r"base.yaml: study is there twice, in lines 1 and 2"):
+        refuse_duplicate_keys(family(studies / "top.yaml"))

@@ -1,53 +1,92 @@
-"""The config schema agrees with the library, the shipped studies and docs/config.md."""
+"""The committed schema is what the library declares; the shipped studies and docs/config.md agree with it."""
 
 from __future__ import annotations
 
-import importlib
-import inspect
-import pkgutil
+import json
 import subprocess
 import sys
+from importlib import import_module
 
 import jsonschema
 import pytest
-import yaml
 from unit.configs import changed
 
-import prunetransfer.criteria
-import prunetransfer.datasets.kinds
-import prunetransfer.recovery
-import prunetransfer.training.objectives
 from prunetransfer.config import ConfigError, validate_config
 from prunetransfer.config.docs import page
-from prunetransfer.config.validation import load_schema
+from prunetransfer.config.extending import read_study
+from prunetransfer.config.schema import config_schema, written
 from prunetransfer.curvature.grad_outputs import MATRICES
-from prunetransfer.datasets.kinds.torchvision import SPLITS_OF, VARIANTS
+from prunetransfer.datasets.kinds.torchvision import VARIANTS
 from prunetransfer.datasets.splits import SAMPLINGS
 from prunetransfer.datasets.views import STEPS
-from prunetransfer.evaluation.grid import READOUTS
 from prunetransfer.heads import LOSS_OF_KIND
 from prunetransfer.heads.fitting import KINDS
 from prunetransfer.heads.losses import LOSSES
-from prunetransfer.pruning.scores import SCORES
+from prunetransfer.settings.registry import REGISTRY, keywords
 
 
-def settings(function: object, *others: str) -> dict[str, object]:
-    """The keywords of a function beside `others`, with their defaults."""
-    parameters = inspect.signature(function).parameters.values()
-    return {p.name: p.default for p in parameters if p.name not in others}
+def test_the_committed_schema_is_what_the_functions_declare(repository):
+    committed = (repository / "workflow/schemas/config.schema.json").read_text(encoding="utf-8")
+    assert committed == written(config_schema()), "run: python -m prunetransfer.config.schema"
+    assert json.loads(committed)["$comment"].startswith("Made by")
 
 
-def modules(package: object) -> list[str]:
-    return sorted(module.name for module in pkgutil.iter_modules(package.__path__))
+def test_each_function_takes_the_settings_that_its_definition_has(schema):
+    """What a job hands over by keyword is what the function, or what measures its curvature, asks for."""
+    config_schema()  # imports all that is registered
+    kept = {
+        "datasets": {"kind", "head", "skip_unreadable", "allow_overlap"},
+        "scores": {"score"},
+        "recoveries": {"recovery", "sparsities", "backbones", "scores"},
+        "pretrain": set(),
+    }
+    for section, of_planning in kept.items():
+        nodes = {name: node for name, node in schema["$defs"][section].items() if "needs" in node}
+        assert nodes.keys() == REGISTRY[section].keys()
+        for name, node in nodes.items():
+            entry = REGISTRY[section][name]
+            taken = {p.name for p in keywords(entry.function)} - {"data_root", "folder"}
+            if section == "scores" and (structure := node["needs"]["structure"]):
+                compute = import_module(f"prunetransfer.criteria.{structure}").compute
+                taken |= {p.name for p in keywords(compute)}
+            assert node["properties"].keys() - of_planning == taken, name
+            assert json.loads(json.dumps(entry.needs)) == node["needs"]
 
 
-def keyword_only(function: object) -> set[str]:
-    parameters = inspect.signature(function).parameters.values()
-    return {p.name for p in parameters if p.kind is p.KEYWORD_ONLY}
+def test_readouts_read_keys_of_the_study(schema):
+    for readout, node in schema["$defs"]["readouts"].items():
+        assert set(node["needs"]["keys"]) <= schema["properties"].keys(), readout
+    assert {name: node["needs"] for name, node in schema["$defs"]["readouts"].items()} == {
+        "zero_shot": {"train": False, "keys": []},
+        "linear_probe": {"train": True, "keys": ["head"]},
+        "knn": {"train": True, "keys": ["neighbours"]},
+    }
+
+
+def test_the_schema_chooses_among_what_the_library_has(schema):
+    """Where a choice is a table of the library's and no registry."""
+    properties, scores = schema["properties"], schema["$defs"]["scores"]
+    diagonal, block = (scores[name]["properties"] for name in ("diagonal", "block"))
+    assert tuple(diagonal["matrix"]["enum"]) == tuple(block["matrix"]["enum"]) == MATRICES
+    assert diagonal["sampling"]["enum"] == block["sampling"]["enum"] == list(SAMPLINGS)
+    assert diagonal["loss"]["enum"] == block["loss"]["enum"] == list(LOSSES)
+    assert properties["head"]["properties"]["kind"]["enum"] == list(KINDS)
+    own = properties["datasets"]["additionalProperties"]["properties"]["head"]
+    assert {*own["properties"]["kind"]["enum"], *KINDS} == LOSS_OF_KIND.keys()
+    assert schema["$defs"]["datasets"]["view"]["properties"].keys() == {"view_of", "head", "seed", *STEPS}
+    variant = schema["$defs"]["datasets"]["torchvision"]["properties"]["variant"]
+    assert all(name in variant["description"] for name in VARIANTS)
+
+
+def test_the_weight_decay_of_fine_tuning_is_the_one_that_studies_have_had(schema, root):
+    assert (
+        validate_config(changed("recoveries/finetune", {}), schema, root)["recoveries"]["finetune"]["weight_decay"]
+        == 1e-4
+    )
 
 
 def test_the_schema_is_a_json_schema_in_which_every_key_is_described(schema):
-    jsonschema.Draft202012Validator.check_schema(load_schema(schema))
+    jsonschema.Draft202012Validator.check_schema(schema)
 
     def check(node: dict, at: str) -> None:
         for key, child in node.get("properties", {}).items():
@@ -55,124 +94,47 @@ def test_the_schema_is_a_json_schema_in_which_every_key_is_described(schema):
             explained = {"default", "default_from", "default_of_model"} & child.keys() or key in node.get(
                 "required", ()
             )
-            unset = (
-                "kind",
-                "head",
-                "score",
-                "recovery",
-                "landscape",
-            )  # another key gives them a meaning, or they are off
+            # another key gives them a meaning, or they are off
+            unset = ("kind", "head", "score", "recovery", "landscape", "extends")
             assert explained or key in unset, f"{at}.{key} is neither required nor has a default"
             check(child, f"{at}.{key}")
         if isinstance(node.get("additionalProperties"), dict):
             check(node["additionalProperties"], f"{at}.<name>")
 
-    schema = load_schema(schema)
     check(schema, "")
-    for section in ("datasets", "scores"):
+    for section in ("datasets", "scores", "recoveries", "pretrain"):
         for name, definition in schema["$defs"][section].items():
             check(definition, f"{section}.{name}")
 
 
-def test_each_kind_of_dataset_takes_what_its_load_function_does(schema):
-    kinds = load_schema(schema)["$defs"]["datasets"]
-    view = kinds.pop("view")["properties"]
-    assert view.keys() == {"view_of", "head", "seed", *STEPS}
-    assert sorted(kinds) == modules(prunetransfer.datasets.kinds)
-    for kind, definition in kinds.items():
-        load = importlib.import_module(f"prunetransfer.datasets.kinds.{kind}").load
-        options = {key: node.get("default", inspect.Parameter.empty) for key, node in definition["properties"].items()}
-        assert options.pop("kind") is options.pop("head") is inspect.Parameter.empty
-        for of_preparing in ("skip_unreadable", "allow_overlap"):
-            assert options.pop(of_preparing, False) is False
-        assert options == settings(load, "split", "data_root", "folder"), kind
-
-
-def test_the_schema_names_the_datasets_of_torchvision(schema):
-    properties = load_schema(schema)["$defs"]["datasets"]["torchvision"]["properties"]
-    assert properties["name"]["enum"] == sorted(SPLITS_OF)
-    assert all(name in properties["variant"]["description"] for name in VARIANTS)
-
-
-def test_each_score_takes_what_its_curvature_does(schema):
-    definitions = load_schema(schema)["$defs"]["scores"]
-    assert {score.curvature or "none" for score in SCORES.values()} == definitions.keys()
-    assert definitions.keys() - {"none"} <= set(modules(prunetransfer.criteria))
-    for curvature in definitions.keys() - {"none"}:
-        compute = importlib.import_module(f"prunetransfer.criteria.{curvature}").compute
-        assert definitions[curvature]["properties"].keys() - {"score"} == keyword_only(compute), curvature
-
-
-def test_each_score_may_choose_what_the_library_has(schema):
-    definitions = load_schema(schema)["$defs"]["scores"]
-    diagonal, block = (definitions[curvature]["properties"] for curvature in ("diagonal", "block"))
-    assert tuple(block["curvature"]["enum"]) == MATRICES
-    assert tuple(diagonal["curvature"]["enum"]) == (*MATRICES, "hutchinson")
-    assert diagonal["sampling"]["enum"] == block["sampling"]["enum"] == list(SAMPLINGS)
-    assert diagonal["loss"]["enum"] == block["loss"]["enum"] == list(LOSSES)
-
-
 @pytest.mark.parametrize("draws", [None, 3])
-@pytest.mark.parametrize("curvature", ["fisher", "ggn", "hutchinson"])
-def test_curvature_that_draws_may_be_told_how_often(curvature, draws, schema, root):
-    config = changed("scores/diagonal", {"curvature": curvature, "draws": draws})
+@pytest.mark.parametrize("matrix", ["fisher", "ggn"])
+def test_curvature_that_draws_may_be_told_how_often(matrix, draws, schema, root):
+    config = changed("scores/diagonal", {"matrix": matrix, "draws": draws})
     assert validate_config(config, schema, root)["scores"]["diagonal"]["draws"] == draws
 
 
-def test_the_schema_names_the_readouts_and_kinds_of_head(schema):
-    properties = load_schema(schema)["properties"]
-    assert properties["readouts"]["items"]["enum"] == list(READOUTS)
-    assert properties["head"]["properties"]["kind"]["enum"] == list(KINDS)
-    own = properties["datasets"]["additionalProperties"]["properties"]["head"]
-    assert {*own["properties"]["kind"]["enum"], *KINDS} == LOSS_OF_KIND.keys()
-
-
-def test_each_recovery_takes_what_its_function_does(schema):
-    recoveries = load_schema(schema)["$defs"]["recoveries"]
-    known = recoveries.keys() - {"none", "chain"}
-    assert sorted(known) == modules(prunetransfer.recovery)
-    for name in known:
-        recover = importlib.import_module(f"prunetransfer.recovery.{name}").recover
-        settings = recoveries[name]["properties"].keys() - {"recovery", "sparsities", "backbones", "scores"}
-        assert settings == keyword_only(recover), name
-
-
-def test_a_recipe_is_what_pretraining_takes(schema):
-    from prunetransfer.training.pretraining import pretrain
-
-    schema = load_schema(schema)
-    recipe = schema["properties"]["pretrain"]["additionalProperties"]["properties"]
-    assert recipe.keys() - {"dataset", "seed"} == keyword_only(pretrain)
-    objectives = schema["$defs"]["pretrain"]
-    assert recipe["objective"]["enum"] == list(objectives)
-    modules_of_objectives = set(modules(prunetransfer.training.objectives))
-    assert {name.replace("-", "_") for name in objectives} == modules_of_objectives
-    for name, definition in objectives.items():
-        build = importlib.import_module(f"prunetransfer.training.objectives.{name.replace('-', '_')}").build
-        assert definition["properties"].keys() == keyword_only(build), name
-
-
 def test_the_embedded_study_is_valid(repository, schema):
-    config = yaml.safe_load((repository / "config.yaml").read_text())
+    config = read_study(repository / "config.yaml")
     assert validate_config(config, schema, repository)["study"] == config["study"]
 
 
 def test_the_other_studies_lack_nothing_but_data(repository, schema):
     for study in (repository / "studies").glob("*.yaml"):
         try:
-            validate_config(yaml.safe_load(study.read_text()), schema, repository)
+            validate_config(read_study(study), schema, repository)
         except ConfigError as error:
             assert all("there is no f" in line for line in str(error).splitlines()), f"{study.name}: {error}"
 
 
 def test_the_reference_page_is_current(repository, schema):
     committed = (repository / "docs/config.md").read_text(encoding="utf-8")
-    assert committed == page(load_schema(schema)), "run: python -m prunetransfer.config.docs"
+    assert committed == page(schema), "run: python -m prunetransfer.config.docs"
 
 
 def test_reading_a_config_loads_nothing_heavy():
     """Every job of a cluster run reads the config again."""
-    heavy = ["torch", "snakemake", "pandas", "pyarrow", "matplotlib", "sklearn", "timm"]
+    heavy = ["torch", "snakemake", "pandas", "pyarrow", "matplotlib", "sklearn", "timm", "pydantic"]
     code = f"import prunetransfer.config, sys; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -16,7 +16,7 @@ from prunetransfer.heads import Head
 from prunetransfer.heads.losses import LOSSES
 from prunetransfer.models.backbones import Backbone
 from prunetransfer.pruning.masks import global_mask
-from prunetransfer.pruning.scores import SCORES
+from prunetransfer.settings.registry import REGISTRY
 
 # torch computes a ViT's attention image after image under vmap, and says so each time.
 pytestmark = pytest.mark.filterwarnings("ignore:There is a performance drop")
@@ -24,7 +24,8 @@ pytestmark = pytest.mark.filterwarnings("ignore:There is a performance drop")
 IMAGES = images_of(7)  # with chunks of 3 the last holds one image
 BLOCK = 7  # shorter blocks end every layer of the conv net
 DAMPING = 1e-2
-SETTINGS = {"curvature": "empirical", "draws": None, "sampling": "balanced"}
+SCORES = REGISTRY["scores"]
+SETTINGS = {"matrix": "empirical", "draws": None, "sampling": "balanced"}
 ABSOLUTE = {"damping_relative": False, "memory_budget": None}
 
 Tensors = dict[str, Tensor]
@@ -74,9 +75,9 @@ def computed_scores(
     """A score as the stage computes it, on all images of `split`."""
     settings = SETTINGS | {"loss": loss, "samples": len(split.labels)}
     curvature = {}
-    if SCORES[score].curvature == "diagonal":
+    if SCORES[score].needs["structure"] == "diagonal":
         curvature, _ = diagonal.compute(backbone, head, split, 0, **settings)
-    elif SCORES[score].curvature == "block":
+    elif SCORES[score].needs["structure"] == "block":
         settings |= {"block_size": block_size, "damping": damping, **ABSOLUTE}
         curvature, _ = block.compute(backbone, head, split, 0, **settings)
     return SCORES[score].function(weights_of(backbone), curvature)
@@ -243,7 +244,7 @@ def test_images_are_drawn_balanced_and_by_seed(kind: ModuleType, settings):
 
 
 def test_a_score_names_the_curvature_it_reads():
-    assert {name: score.curvature for name, score in SCORES.items()} == {
+    assert {name: score.needs["structure"] for name, score in SCORES.items()} == {
         "magnitude": None,
         "diagonal": "diagonal",
         "block": "block",

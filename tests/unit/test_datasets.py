@@ -125,12 +125,12 @@ def test_glyphs_test_on_fonts_of_other_families():
 def test_glyphs_name_a_font_that_is_missing(monkeypatch):
     monkeypatch.setitem(glyphs.FONTS, "train", ("NoSuchFont.ttf",))
     with pytest.raises(ValueError, match=r"NoSuchFont\.ttf: Matplotlib .* lacks a font"):
-        glyphs.load("train")
+        glyphs.glyphs("train")
 
 
 def test_every_glyph_is_drawn_inside_its_image(monkeypatch):
     monkeypatch.setattr(glyphs, "NOISE", 0.0)
-    for image in glyphs.load("train", train_per_class=len(glyphs.FONTS["train"])).images:
+    for image in glyphs.glyphs("train", train_per_class=len(glyphs.FONTS["train"])).images:
         pixels = np.asarray(image).astype(int)
         inked = pixels < pixels.max() - 75
         edge = inked.copy()

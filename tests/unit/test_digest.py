@@ -14,11 +14,11 @@ from prunetransfer.stages import code_digest as digest
 
 SCORES = "pruning/scores.py"
 SCORE_SCRIPT = """
-from prunetransfer.pruning.scores import SCORES
+from prunetransfer.pruning import scores
 from prunetransfer.stages.stage import stage
 
 with stage(snakemake):
-    print(SCORES)
+    print(scores)
 """
 
 
@@ -65,7 +65,8 @@ READERS = {
     "comment": lambda text: "# a comment\n" + text.replace(")\n", ")  # another\n"),
     "module docstring": lambda text: re.sub('^"""', '"""Other words. ', text),
     "function docstring": replaced('"""½', '"""Other words: ½'),
-    "class docstring": replaced('"""A score', '"""Some score'),
+    "class docstring": replaced('"""The diagonal of', '"""A diagonal of'),
+    "what a setting means": replaced("Labels drawn an image", "How many labels are drawn"),
     "formatting": lambda text: text.replace(", ", ",\\\n        ").replace("0.5 *", "0.50*").replace("\n\n", "\n\n\n"),
     "quotes": replaced('"diagonal"', "'diagonal'"),
 }
@@ -77,6 +78,18 @@ def test_what_only_a_reader_sees_does_not_count(package, script, change, score):
     before = code_digest(script, entry=score)
     edit(package / SCORES, READERS[change])
     assert code_digest(script, entry=score) == before
+
+
+def test_what_the_types_of_settings_allow_does_not_count(package, script):
+    before = code_digest(script, "recovery.moments")
+    edit(package / "settings/types.py", replaced("ge=1", "ge=2"))
+    assert code_digest(script, "recovery.moments") == before
+
+
+def test_the_default_of_a_setting_counts(package, script):
+    before = code_digest(script, "recovery.moments")
+    edit(package / "recovery/moments.py", replaced("samples: Unlabelled = 256", "samples: Unlabelled = 128"))
+    assert code_digest(script, "recovery.moments") != before
 
 
 def test_file_times_do_not_count(package, script):
@@ -101,7 +114,7 @@ def test_where_the_files_lie_does_not_count(package, script, tmp_path, monkeypat
 
 def test_the_script_itself_counts(package, script):
     before = code_digest(script)
-    edit(script, replaced("print(SCORES)", "print(list(SCORES))"))
+    edit(script, replaced("print(scores)", "print([scores])"))
     assert code_digest(script) != before
 
 
@@ -180,7 +193,7 @@ def test_a_new_score_leaves_the_others(package, script):
     before = [code_digest(script, entry=name) for name in ("magnitude", "block")]
     edit(
         package / SCORES,
-        lambda text: text + "\n\n@pruning_score(curvature=None)\ndef none(w, c):\n    return w\n",
+        lambda text: text + "\n\n@score(structure=None)\ndef none(w, c):\n    return w\n",
     )
     assert [code_digest(script, entry=name) for name in ("magnitude", "block")] == before
 
@@ -218,7 +231,7 @@ def test_a_score_that_reads_other_curvature_counts(package, script):
     before = code_digest(script, entry="diagonal")
     edit(
         package / SCORES,
-        replaced('@pruning_score(curvature="diagonal")', '@pruning_score(curvature="block")'),
+        replaced("@score(structure=Diagonal)", "@score(structure=Block)"),
     )
     assert code_digest(script, entry="diagonal") != before
 

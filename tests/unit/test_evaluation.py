@@ -190,7 +190,7 @@ def test_an_image_whose_output_is_not_a_number_is_answered_wrong(backbone, image
     backbone.network = nn.Sequential(backbone.network, Root(index, sign, float(least)))
     lost = {name: sign * features[:, index] < least for name, features in pruned.items()}
 
-    readouts = {"zero_shot": {}, "linear_probe": {"kind": "ridge", "alpha": 1.0}, "knn": {"neighbours": 5}}
+    readouts = {"zero_shot": {}, "linear_probe": {"head": {"kind": "ridge", "alpha": 1.0}}, "knn": {"neighbours": 5}}
     path = masks[2].with_name("of the sequence")
     write_mask(path, {f"0.{name}": keep for name, keep in read_mask(masks[2]).items()}, ASKED | {"sparsity": 0.7})
     rows, predictions = evaluate_masks(backbone, Target(head, test, readouts, train), [path])
@@ -230,7 +230,7 @@ def test_a_mask_of_another_backbone_is_refused(tmp_path):
 @pytest.mark.parametrize("head_kind", ["ridge", "logistic"])
 def test_probe_and_neighbours_read_the_pruned_features(backbone, images, masks, head_kind):
     train, settings = images_of(90, seed=1), {"kind": head_kind, "alpha": 1.0}
-    readouts = {"zero_shot": {}, "linear_probe": settings, "knn": {"neighbours": 5}}
+    readouts = {"zero_shot": {}, "linear_probe": {"head": settings}, "knn": {"neighbours": 5}}
     rows, predictions = evaluate_masks(backbone, Target(head_of(backbone), images, readouts, train), masks[2:])
     backbone.prune(load_mask(masks[2], backbone.device))
     x, y = (extract_features(backbone, split.images) for split in (train, images))

@@ -110,7 +110,7 @@ def test_the_files_that_a_backbone_is_made_from_are_pinned(root):
     own = {"architecture": "net.py:build", "weights": {"source": "net.pt", "sha256": None}}
     named = {"architecture": "resnet18", "weights": {"source": "net.pt", "sha256": "0" * 64}}
     fetched = {"architecture": "resnet18", "weights": {"source": "timm", "sha256": None}}
-    pin({"own": own, "named": named, "fetched": fetched}, root)
+    pin({"backbones": {"own": own, "named": named, "fetched": fetched}, "plugins": []}, root)
     assert own["weights"]["sha256"] == hashlib.sha256(b"weights").hexdigest()
     assert own["code"] == factory_digest("net.py:build", root)
     assert named["weights"]["sha256"] == "0" * 64 and "code" not in named

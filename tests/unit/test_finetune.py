@@ -12,7 +12,8 @@ from unit.networks import BACKBONES, CLASSES, backbone_of, head_of, images_of, s
 
 from prunetransfer.heads import Head
 from prunetransfer.models.backbones import Backbone, extract_features
-from prunetransfer.recovery.finetune import recover
+from prunetransfer.recovery.case import Case
+from prunetransfer.recovery.finetune import finetune
 
 TRAIN = images_of(12)
 SETTINGS = {
@@ -38,7 +39,7 @@ def pruned(kind: str = "conv") -> tuple[Backbone, dict[str, Tensor], Head]:
 
 def tuned(seed: int = 0, **changed) -> dict[str, Tensor]:
     backbone, mask, head = pruned()
-    recover(backbone, backbone_of(), mask, head, TRAIN, seed, **SETTINGS | changed)
+    finetune(Case(backbone, backbone_of(), mask, head, TRAIN, seed), **SETTINGS | changed)
     return state_of(backbone)
 
 
@@ -51,7 +52,7 @@ def mean_loss(backbone: Backbone, head: Head) -> float:
 def test_no_pruned_weight_revives_and_every_kept_one_may_move(kind):
     backbone, mask, head = pruned(kind)
     before = state_of(backbone)
-    recover(backbone, backbone_of(), mask, head, TRAIN, 0, **SETTINGS)
+    finetune(Case(backbone, backbone_of(), mask, head, TRAIN, 0), **SETTINGS)
     for name, weight in backbone.prunable().items():
         assert (weight[~mask[name]] == 0).all(), name
         moved = weight[mask[name]] != before[name][mask[name]]
@@ -71,7 +72,7 @@ def test_normalisation_statistics_stay():
 def test_the_head_stays():
     backbone, mask, head = pruned()
     weight, bias = head.weight.clone(), head.bias.clone()
-    recover(backbone, backbone_of(), mask, head, TRAIN, 0, **SETTINGS)
+    finetune(Case(backbone, backbone_of(), mask, head, TRAIN, 0), **SETTINGS)
     assert torch.equal(head.weight, weight) and torch.equal(head.bias, bias)
 
 
@@ -85,7 +86,7 @@ def test_the_seed_decides():
 def test_the_loss_falls(kind):
     backbone, mask, head = pruned(kind)
     before = mean_loss(backbone, head)
-    recover(backbone, backbone_of(), mask, head, TRAIN, 0, **SETTINGS | {"epochs": 10})
+    finetune(Case(backbone, backbone_of(), mask, head, TRAIN, 0), **SETTINGS | {"epochs": 10})
     assert mean_loss(backbone, head) < 0.7 * before
 
 
@@ -115,7 +116,7 @@ def test_it_is_sgd_written_out(loss, milestones):
             rate /= 10
 
     settings = SETTINGS | {"loss": loss, "epochs": 4, "milestones": milestones, "batch_size": 12}
-    recover(backbone, backbone_of(), mask, head, TRAIN, 0, **settings)
+    finetune(Case(backbone, backbone_of(), mask, head, TRAIN, 0), **settings)
     for name, p in backbone.named_parameters():
         torch.testing.assert_close(p.detach(), expected[name].detach(), rtol=1e-9, atol=1e-12)
 
@@ -125,7 +126,7 @@ def test_every_image_is_seen_once_an_epoch(monkeypatch):
     seen = []
     forward = Backbone.forward
     monkeypatch.setattr(Backbone, "forward", lambda self, images: seen.extend(images.clone()) or forward(self, images))
-    recover(backbone, backbone_of(), mask, head, TRAIN, 0, **SETTINGS | {"epochs": 2})
+    finetune(Case(backbone, backbone_of(), mask, head, TRAIN, 0), **SETTINGS | {"epochs": 2})
     epochs = [sorted(image.numpy().tobytes() for image in part) for part in (seen[:12], seen[12:])]
     assert epochs == [sorted(image.numpy().tobytes() for image in TRAIN.images)] * 2
     assert not all(torch.equal(a, b) for a, b in zip(seen[:12], seen[12:], strict=True))
@@ -134,14 +135,16 @@ def test_every_image_is_seen_once_an_epoch(monkeypatch):
 def test_divergence_names_step_and_learning_rate():
     backbone, mask, head = pruned()
     with pytest.raises(FloatingPointError, match=r"diverged in step \d of epoch [12] at learning rate 1e\+20"):
-        recover(backbone, backbone_of(), mask, head, TRAIN, 0, **SETTINGS | {"learning_rate": 1e20})
+        finetune(Case(backbone, backbone_of(), mask, head, TRAIN, 0), **SETTINGS | {"learning_rate": 1e20})
 
 
 def test_divergence_in_the_very_last_step_is_seen():
     backbone, mask, head = pruned()
     settings = SETTINGS | {"learning_rate": 1e38, "epochs": 1, "batch_size": 12}
     with pytest.raises(FloatingPointError, match=r"diverged in step 1 of epoch 1 at learning rate 1e\+38"):
-        recover(backbone, backbone_of(), mask, head, TRAIN, 0, **settings | {"momentum": 0.0, "weight_decay": 1e30})
+        finetune(
+            Case(backbone, backbone_of(), mask, head, TRAIN, 0), **settings | {"momentum": 0.0, "weight_decay": 1e30}
+        )
 
 
 @pytest.mark.parametrize(
@@ -156,7 +159,7 @@ def test_divergence_in_the_very_last_step_is_seen():
 )
 def test_whatever_the_settings_the_loss_falls_and_no_pruned_weight_revives(settings):
     backbone, mask, head = pruned()
-    curve = recover(backbone, backbone_of(), mask, head, TRAIN, 0, **SETTINGS | {"epochs": 12} | settings)
+    curve = finetune(Case(backbone, backbone_of(), mask, head, TRAIN, 0), **SETTINGS | {"epochs": 12} | settings)
     assert all((weight[~mask[name]] == 0).all() for name, weight in backbone.prunable().items())
     assert curve[-1]["loss"] < curve[0]["loss"]
 
@@ -165,7 +168,7 @@ def test_a_clipped_step_has_the_norm_of_the_kept_gradients():
     backbone, mask, head = pruned()
     before = state_of(backbone)
     settings = SETTINGS | {"epochs": 1, "batch_size": 12, "momentum": 0.0, "weight_decay": 0.0}
-    recover(backbone, backbone_of(), mask, head, TRAIN, 0, **settings, clip_norm=0.01)
+    finetune(Case(backbone, backbone_of(), mask, head, TRAIN, 0), **settings, clip_norm=0.01)
     moved = [p.detach() - before[name] for name, p in backbone.network.named_parameters()]
     norm = sum(float(change.double().square().sum()) for change in moved) ** 0.5
     assert norm == pytest.approx(0.05 * 0.01, rel=1e-3)
@@ -176,7 +179,7 @@ def test_the_curve_has_a_row_an_epoch():
     expected = mean_loss(backbone, head)
     outputs = head(extract_features(backbone, TRAIN.images))
     settings = SETTINGS | {"epochs": 5, "batch_size": 12, "milestones": [2], "warmup": 2}
-    curve = recover(backbone, backbone_of(), mask, head, TRAIN, 0, **settings)
+    curve = finetune(Case(backbone, backbone_of(), mask, head, TRAIN, 0), **settings)
     assert [row["epoch"] for row in curve] == [row["step"] for row in curve] == [1, 2, 3, 4, 5]
     assert curve[0]["loss"] == pytest.approx(expected)
     assert curve[0]["train_top1"] == int((outputs.argmax(1) == TRAIN.labels).sum()) / 12
@@ -187,6 +190,6 @@ def test_the_curve_has_a_row_an_epoch():
 def test_a_cosine_ends_near_zero():
     backbone, mask, head = pruned()
     settings = SETTINGS | {"epochs": 4, "batch_size": 12, "schedule": "cosine"}
-    curve = recover(backbone, backbone_of(), mask, head, TRAIN, 0, **settings)
+    curve = finetune(Case(backbone, backbone_of(), mask, head, TRAIN, 0), **settings)
     expected = [0.05 * (1 + math.cos(math.pi * step / 4)) / 2 for step in range(4)]
     assert [row["learning_rate"] for row in curve] == pytest.approx(expected)

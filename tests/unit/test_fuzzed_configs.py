@@ -121,7 +121,7 @@ def mutated(draw) -> Any:
 
 @pytest.fixture(scope="module")
 def schema(repository: Path) -> dict:
-    return validation.load_schema(repository / "workflow/schemas/config.schema.yaml")
+    return validation.load_schema(repository / "workflow/schemas/config.schema.json")
 
 
 @pytest.fixture(scope="module")

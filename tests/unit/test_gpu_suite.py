@@ -14,8 +14,7 @@ from gpu.stages import RECOVERED, SCORED, STAGES, Case, Place, assert_agree, res
 from torch._subclasses import FakeTensorMode
 
 from prunetransfer import recovery
-from prunetransfer.pruning.scores import SCORES
-from prunetransfer.storage import provenance as process
+from prunetransfer.settings.registry import REGISTRY
 
 # torch computes a ViT's attention image after image under vmap, and says so each time.
 pytestmark = pytest.mark.filterwarnings("ignore:There is a performance drop", "ignore:CUDA is not available")
@@ -45,8 +44,7 @@ def test_a_killed_run_goes_on_from_its_saved_state(gpu, tmp_path):
     assert all(torch.equal(after_a_kill[name], tensor) for name, tensor in without.items())
 
 
-def test_the_scripts_write_the_same_from_either_device(tmp_path, monkeypatch):
-    monkeypatch.setattr(process, "_noted", dict(process._noted))
+def test_the_scripts_write_the_same_from_either_device(tmp_path):
     places = {"cpu": tmp_path / "cpu", "pretended": tmp_path / "gpu"}
     for device, folder in places.items():
         folder.mkdir()
@@ -124,9 +122,7 @@ def test_a_pretended_tensor_stays_where_it_is(gpu):
 
 
 def test_every_score_and_recovery_is_in_the_suite():
-    assert {score for score, _, _ in SCORED.values()} == set(SCORES)
-    modules = {module.name for module in pkgutil.iter_modules(recovery.__path__)}
-    recoveries = {
-        name for name in modules if hasattr(importlib.import_module(f"prunetransfer.recovery.{name}"), "recover")
-    }
-    assert set(RECOVERED) | {"finetune"} == recoveries
+    assert {score for score, _, _ in SCORED.values()} == set(REGISTRY["scores"])
+    for module in pkgutil.iter_modules(recovery.__path__):
+        importlib.import_module(f"prunetransfer.recovery.{module.name}")
+    assert set(RECOVERED) | {"finetune"} == set(REGISTRY["recoveries"])

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from functools import partial
 
 import pytest
 
 from prunetransfer.config import memory
-from prunetransfer.curvature import gradients, hutchinson
+from prunetransfer.curvature import gradients
 from prunetransfer.layers import lockstep
 
-DIAGONAL = {"score": "diagonal", "curvature": "empirical", "samples": 256}
+DIAGONAL = {"score": "diagonal", "matrix": "empirical", "samples": 256}
 BLOCK = DIAGONAL | {"score": "block", "memory_budget": 500, "block_size": 64}
 
 
@@ -23,15 +24,13 @@ def test_planning_imports_no_torch():
 def test_what_is_held_at_a_time_is_what_the_library_holds():
     assert memory.CHUNK_PIXELS == lockstep.CHUNK_PIXELS
     assert memory.GRADIENTS_AT_ONCE == gradients.IMAGES_AT_ONCE
-    assert memory.HESSIANS_AT_ONCE == hutchinson.IMAGES_AT_ONCE
 
 
 # The peak in MB of a process on ResNet-50 (samples, size), where the backbone took 900: docs/benchmarks.md.
 @pytest.mark.parametrize(
     ("estimate", "settings", "size", "peak"),
     [
-        (memory.scoring, DIAGONAL | {"samples": 12}, 224, 4300),
-        (memory.scoring, DIAGONAL | {"samples": 3, "curvature": "hutchinson"}, 224, 2050),
+        (partial(memory.scoring, "diagonal"), DIAGONAL | {"samples": 12}, 224, 4300),
         (memory.recovering, {"recovery": "batchnorm", "samples": 16}, 224, 1250),
         (memory.recovering, {"recovery": "finetune", "batch_size": 6}, 224, 1620),
     ],
@@ -55,12 +54,12 @@ def test_recoveries_that_hold_all_images_ask_by_their_number_and_size(recovery):
 
 
 def test_gradients_are_bounded_and_a_budget_comes_on_top():
-    many, most = (memory.scoring(DIAGONAL | {"samples": samples}, 224) for samples in (64, 10**6))
+    many, most = (memory.scoring("diagonal", DIAGONAL | {"samples": samples}, 224) for samples in (64, 10**6))
     assert many == most
-    assert memory.scoring(DIAGONAL, 32) < most - 2500
-    budgets = [memory.scoring(BLOCK | {"memory_budget": budget}, 224) for budget in (500, 9000)]
+    assert memory.scoring("diagonal", DIAGONAL, 32) < most - 2500
+    budgets = [memory.scoring("block", BLOCK | {"memory_budget": budget}, 224) for budget in (500, 9000)]
     assert budgets[1] - budgets[0] == 8500
     assert budgets[0] > most
     # Without one, blocks fill a quarter of what is asked for.
-    free = memory.scoring(BLOCK | {"memory_budget": None}, 224)
+    free = memory.scoring("block", BLOCK | {"memory_budget": None}, 224)
     assert free * 3 / 4 == pytest.approx(budgets[0] - 500, abs=2)

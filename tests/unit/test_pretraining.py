@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import importlib
 import sys
 
 import numpy as np
@@ -14,6 +13,7 @@ from unit.networks import CONV, VIT, backbone_of, images_of, state_of
 
 from prunetransfer.datasets.splits import Split
 from prunetransfer.models.backbones import Backbone, build_backbone, extract_features
+from prunetransfer.settings.registry import find
 from prunetransfer.training import saved_state
 from prunetransfer.training.augmentation import random_view
 from prunetransfer.training.card import card_of, checkpoint_of
@@ -28,6 +28,7 @@ RECIPE = {
     "weight_decay": 1e-4,
     "batch_size": 8,
     "clip_norm": 1.0,
+    "held_out": 0,
 }
 RATES = {"sgd": 0.1, "adamw": 0.01}
 OBJECTIVES = {
@@ -59,8 +60,7 @@ def trained(objective: str, kind: str = "conv", seed: int = 0, saved: SavedState
 
 def objective_of(name: str, **changed) -> Pretraining:
     torch.manual_seed(0)
-    module = importlib.import_module(f"prunetransfer.training.objectives.{name.replace('-', '_')}")
-    pretraining = module.build(fresh(), 5, 3, **OBJECTIVES[name] | changed)
+    pretraining = find("pretrain", name).function(fresh(), 5, 3, **OBJECTIVES[name] | changed)
     pretraining.start_epoch(1)
     return pretraining
 

@@ -21,18 +21,19 @@ from prunetransfer.criteria import block, diagonal
 from prunetransfer.datasets.splits import Split
 from prunetransfer.heads import Head
 from prunetransfer.models.backbones import Backbone
-from prunetransfer.pruning.scores import SCORES
 from prunetransfer.recovery import batchnorm, compensate, moments, reconstruct
+from prunetransfer.recovery import case as recovery_case
+from prunetransfer.settings.registry import find
 
 COUNT, BLOCK, SAMPLED, DAMPING = 3, 8, 4, 1e-2
 DRAW = {"loss": "squared", "samples": COUNT, "sampling": "uniform"}
 CURVATURES = {
     None: lambda *case: ({}, {}),
-    "diagonal": lambda *case: diagonal.compute(*case, **DRAW, curvature="empirical", draws=None),
+    "diagonal": lambda *case: diagonal.compute(*case, **DRAW, matrix="empirical", draws=None),
     "block": lambda *case: block.compute(
         *case,
         **DRAW,
-        **{"curvature": "empirical", "draws": None, "block_size": BLOCK, "memory_budget": None},
+        **{"matrix": "empirical", "draws": None, "block_size": BLOCK, "memory_budget": None},
         **{"damping": DAMPING, "damping_relative": False, "damping_sparsities": [0.5]},
     ),
 }
@@ -97,8 +98,9 @@ def test_scores(case):
     dense = case.dense
     weights = {name: w.detach() for name, w in dense.prunable().items()}
     scores = {}
-    for name, score in SCORES.items():
-        curvature, _ = CURVATURES[score.curvature](dense, case.head, case.train, 0)
+    for name in ("magnitude", "diagonal", "block"):
+        score = find("scores", name)
+        curvature, _ = CURVATURES[score.needs["structure"]](dense, case.head, case.train, 0)
         scores[name] = score.function(weights, curvature)
     for name, b, g in gradients_of(dense, case.head, case.train):
         w = weights[name].flatten()[b]
@@ -117,7 +119,7 @@ def test_scores(case):
 def test_compensate(case):
     before = {name: w.detach().flatten().clone() for name, w in case.pruned.prunable().items()}
     settings = DRAW | {"block_size": BLOCK, "damping": DAMPING}
-    compensate.recover(case.pruned, case.dense, case.mask, case.head, case.train, 0, **settings)
+    compensate.compensate(recovery_case.Case(case.pruned, case.dense, case.mask, case.head, case.train, 0), **settings)
     case.assert_mask_kept()
     for name, b, g in gradients_of(case.dense, case.head, case.train):
         w, k = case.dense.prunable()[name].detach().flatten()[b], case.mask[name].flatten()[b]
@@ -131,14 +133,14 @@ def test_compensate(case):
 def test_reconstruct(case):
     before = {name: w.detach().clone() for name, w in case.pruned.prunable().items()}
     settings = {"samples": COUNT, "positions": 10**6, "ridge": 1e-3}
-    reconstruct.recover(case.pruned, case.dense, case.mask, None, case.train, 0, **settings)
+    reconstruct.reconstruct(recovery_case.Case(case.pruned, case.dense, case.mask, None, case.train, 0), **settings)
     case.assert_mask_kept()
     assert_least_squares(case.pruned, case.dense, case.mask, before, case.train.images)
 
 
 @pytest.mark.parametrize("case", SMALL, indirect=True)
 def test_moments(case):
-    moments.recover(case.pruned, case.dense, case.mask, None, case.train, 0, samples=COUNT)
+    moments.moments(recovery_case.Case(case.pruned, case.dense, case.mask, None, case.train, 0), samples=COUNT)
     case.assert_mask_kept()
     matched, channels = zip(*assert_moments(case.pruned, case.dense, case.train.images), strict=True)
     assert sum(matched) > 0.6 * sum(channels)  # of random networks many are dead
@@ -150,6 +152,6 @@ def test_batchnorm(case):
         pytest.skip("no batch normalisation")
     plain = copy.deepcopy(case.pruned).to(memory_format=torch.contiguous_format)
     for backbone in (case.pruned, plain):
-        batchnorm.recover(backbone, case.dense, case.mask, None, case.train, 0, samples=COUNT)
+        batchnorm.batchnorm(recovery_case.Case(backbone, case.dense, case.mask, None, case.train, 0), samples=COUNT)
     case.assert_mask_kept()
     torch.testing.assert_close(case.pruned.network.state_dict(), plain.network.state_dict())

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 import torchvision
-import yaml
 from timm.data import ImageNetInfo
 from torch import nn
 
 from prunetransfer.config.data_configs import data_config
+from prunetransfer.config.extending import read_study
 from prunetransfer.datasets.files import ImageFiles
 from prunetransfer.datasets.prepared import Preparation
 from prunetransfer.models.backbones import Backbone, build_network, extract_features
@@ -55,7 +55,7 @@ def test_accuracy_on_a_sample_of_imagenet(shared_data, name):
 
 
 def test_accuracy_of_a_backbone_that_a_python_package_ships(shared_data, repository):
-    study = yaml.safe_load((repository / "studies/real-small.yaml").read_text(encoding="utf-8"))
+    study = read_study(repository / "studies/real-small.yaml")
     entry = study["backbones"]["efficientnet-lite0"]
     weights = entry["weights"]
     try:

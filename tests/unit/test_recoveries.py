@@ -15,7 +15,9 @@ from unit.networks import BACKBONES, SIZE, backbone_of, head_of, images_of, stat
 from prunetransfer.layers import lockstep
 from prunetransfer.layers.lockstep import Layer, walk
 from prunetransfer.models.backbones import Backbone
-from prunetransfer.recovery import UNLABELLED, batchnorm, compensate, moments, reconstruct
+from prunetransfer.recovery import compensate, moments, reconstruct
+from prunetransfer.recovery.case import Case
+from prunetransfer.settings.registry import REGISTRY
 
 IMAGES = replace(images_of(24), labels=None)
 ALL = 24
@@ -25,8 +27,8 @@ SETTINGS = {
     "reconstruct": {"samples": ALL, "positions": 1000, "ridge": 1e-3},
     "compensate": {"samples": 9, "sampling": "balanced", "loss": "squared", "block_size": 8, "damping": 1e-2},
 }
-MODULES = {"batchnorm": batchnorm, "moments": moments, "reconstruct": reconstruct, "compensate": compensate}
-APPLIES = [(name, kind) for name in MODULES for kind in BACKBONES if (name, kind) != ("batchnorm", "vit")]
+RECOVERIES = {name: REGISTRY["recoveries"][name] for name in SETTINGS}
+APPLIES = [(name, kind) for name in RECOVERIES for kind in BACKBONES if (name, kind) != ("batchnorm", "vit")]
 
 
 class Mixed(nn.Module):
@@ -65,11 +67,15 @@ def case(kind: str) -> tuple[Backbone, Backbone, dict[str, Tensor]]:
     return pruned, dense, mask
 
 
+def recover(name: str, given: Case) -> None:
+    """Without head and labels, where it needs none."""
+    unlabelled = replace(given, head=None, train=replace(given.train, labels=None))
+    RECOVERIES[name].function(given if RECOVERIES[name].needs["labels"] else unlabelled, **SETTINGS[name])
+
+
 def recovered(name: str, kind: str) -> tuple[Backbone, Backbone, dict[str, Tensor]]:
     pruned, dense, mask = case(kind)
-    head = None if name in UNLABELLED else head_of(dense)
-    train = IMAGES if name in UNLABELLED else images_of(24)
-    MODULES[name].recover(pruned, dense, mask, head, train, 0, **SETTINGS[name])
+    recover(name, Case(pruned, dense, mask, head_of(dense), images_of(24), 0))
     return pruned, dense, mask
 
 
@@ -101,14 +107,13 @@ def test_pruned_weights_stay_zero_and_kept_ones_finite(name, kind):
 
 
 # batchnorm does not ask what the dense backbone had.
-@pytest.mark.parametrize("name", sorted(MODULES.keys() - {"batchnorm"}))
+@pytest.mark.parametrize("name", sorted(RECOVERIES.keys() - {"batchnorm"}))
 @pytest.mark.parametrize("kind", BACKBONES)
 def test_nothing_is_recovered_where_nothing_is_pruned(name, kind):
     dense = backbone_of(kind).double()
     same, before = copy.deepcopy(dense), state_of(dense)
     mask = {layer: torch.ones_like(w, dtype=torch.bool) for layer, w in dense.prunable().items()}
-    head = None if name in UNLABELLED else head_of(dense)
-    MODULES[name].recover(same, dense, mask, head, images_of(24), 0, **SETTINGS[name])
+    recover(name, Case(same, dense, mask, head_of(dense), images_of(24), 0))
     for key, tensor in state_of(same).items():
         torch.testing.assert_close(tensor, before[key], rtol=1e-8, atol=1e-10)
 
@@ -180,7 +185,7 @@ def test_a_channel_that_is_constant_in_the_dense_backbone_stays_so_and_all_is_fi
         net = backbone.network
         return net.read(net.depthwise(F.relu6(net.norm(net.stem(pixels))))).detach()[:, 0]
 
-    moments.recover(pruned, dense, mask, None, IMAGES, 0, samples=ALL)
+    moments.moments(Case(pruned, dense, mask, None, IMAGES, 0), samples=ALL)
     state = state_of(pruned)
     assert all(tensor.isfinite().all() for tensor in state.values())
     assert channel(dense).std() == 0
@@ -209,7 +214,7 @@ def test_a_backbone_without_batchnorm_is_refused():
 def test_reconstructed_rows_solve_their_own_least_squares(kind):
     pruned, dense, mask = case(kind)
     before = {name: w.detach().clone() for name, w in pruned.prunable().items()}
-    reconstruct.recover(pruned, dense, mask, None, IMAGES, 0, **SETTINGS["reconstruct"])
+    reconstruct.reconstruct(Case(pruned, dense, mask, None, IMAGES, 0), **SETTINGS["reconstruct"])
     assert_least_squares(pruned, dense, mask, before, IMAGES.images)
 
 
@@ -266,7 +271,7 @@ def test_kept_weights_take_over_by_the_joint_update(block_size):
     pruned, dense, mask = case("conv")
     head, images, settings = head_of(dense), images_of(9), SETTINGS["compensate"] | {"block_size": block_size}
     before = {name: w.detach().clone() for name, w in pruned.prunable().items()}
-    compensate.recover(pruned, dense, mask, head, images, 0, **settings)
+    compensate.compensate(Case(pruned, dense, mask, head, images, 0), **settings)
     for name, weight in dense.prunable().items():
         rows = []
         for image, label in zip(images.images, images.labels, strict=True):

@@ -28,8 +28,8 @@ from prunetransfer.models.backbones import build_network, extract_features, load
 from prunetransfer.models.checkpoints import convert, read_checkpoint
 from prunetransfer.models.sources import fetch
 from prunetransfer.pruning.masks import global_mask, write_mask
-from prunetransfer.pruning.scores import SCORES
-from prunetransfer.recovery import UNLABELLED, batchnorm, compensate, moments, reconstruct
+from prunetransfer.recovery.case import Case
+from prunetransfer.settings.registry import find
 from prunetransfer.storage.artifacts import ArtifactError, write_tensors
 
 SETTINGS = {
@@ -71,13 +71,13 @@ RECOVERED = [
     (["compensate", "batchnorm"], 0.7, 0.744),
 ]
 RECOVERIES = {
-    "moments": (moments, {"samples": 400}),
-    "reconstruct": (reconstruct, {"samples": 400, "positions": 32, "ridge": 0.01}),
-    "batchnorm": (batchnorm, {"samples": 500}),
-    "compensate": (
-        compensate,
-        {"samples": 500, "sampling": "balanced", "loss": "cross_entropy", "block_size": 64, "damping": 1e-4},
-    ),
+    "moments": {"samples": 400},
+    "reconstruct": {"samples": 400, "positions": 32, "ridge": 0.01},
+    "batchnorm": {"samples": 500},
+    "compensate": {
+        **{"samples": 500, "sampling": "balanced", "loss": "cross_entropy"},
+        **{"block_size": 64, "damping": 1e-4},
+    },
 }
 
 
@@ -140,7 +140,7 @@ def measured(loss, weights, heads, splits, tmp_path_factory) -> dict[str, np.nda
     dense = {name: weight.detach().clone() for name, weight in backbone.prunable().items()}
     found = {}
     for criterion, (score, curvature) in criteria.items():
-        scores = {name: values.numpy() for name, values in SCORES[score].function(dense, curvature).items()}
+        scores = {name: values.numpy() for name, values in find("scores", score).function(dense, curvature).items()}
         files = [folder / f"{criterion}-{q}" for q in SPARSITIES]
         for q, file in zip(SPARSITIES, files, strict=True):
             write_mask(file, global_mask(scores, q), {"pattern": "unstructured", "sparsity": q})
@@ -188,9 +188,9 @@ def test_recovered_accuracies_are_those_of_the_reference(names, sparsity, expect
     mask = {name: torch.from_numpy(keep) for name, keep in global_mask(scores, sparsity).items()}
     backbone.prune(mask)
     for name in names:
-        recovery, settings = RECOVERIES[name]
-        given = (None, replace(train, labels=None)) if name in UNLABELLED else (head, train)
-        recovery.recover(backbone, dense, mask, *given, 0, **settings)
+        recovery = find("recoveries", name)
+        given = (head, train) if recovery.needs["labels"] else (None, replace(train, labels=None))
+        recovery.function(Case(backbone, dense, mask, *given, 0), **RECOVERIES[name])
     test = splits["test"]
     correct = head(extract_features(backbone, test.images)).argmax(1) == test.labels
     assert correct.float().mean().item() == pytest.approx(expected, abs=0.03)

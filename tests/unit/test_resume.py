@@ -13,7 +13,8 @@ from torch import Tensor
 from unit.networks import backbone_of, images_of, state_of
 from unit.test_finetune import SETTINGS, pruned
 
-from prunetransfer.recovery import finetune
+from prunetransfer.recovery.case import Case
+from prunetransfer.recovery.finetune import finetune
 from prunetransfer.training import saved_state
 from prunetransfer.training.saved_state import SavedState
 
@@ -32,7 +33,7 @@ def saved_beside(output, settings=LONG) -> SavedState:
 
 def tuned(saved: SavedState | None, **settings) -> tuple[dict[str, Tensor], list[dict]]:
     backbone, mask, head = pruned()
-    curve = finetune.recover(backbone, backbone_of(), mask, head, images_of(12), 0, saved, **settings)
+    curve = finetune(Case(backbone, backbone_of(), mask, head, images_of(12), 0, saved), **settings)
     return state_of(backbone), [{key: value for key, value in row.items() if key != "seconds"} for row in curve]
 
 

@@ -13,6 +13,7 @@ PACKAGE = Path(prunetransfer.__file__).parent
 ROOMS = [
     "storage",
     "runtime",
+    "settings",
     "stages",
     "models",
     "datasets",

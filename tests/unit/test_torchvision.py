@@ -17,7 +17,8 @@ from PIL import Image
 from unit.torchvision_files import WRITERS, Parts
 
 from prunetransfer.datasets.downloads import download, folder_of, origin
-from prunetransfer.datasets.kinds.torchvision import SPLITS_OF, UNSPLIT, load
+from prunetransfer.datasets.kinds.torchvision import SPLITS_OF, UNSPLIT
+from prunetransfer.datasets.kinds.torchvision import torchvision as load
 from prunetransfer.datasets.loading import load_samples
 from prunetransfer.datasets.samples import Samples
 
@@ -103,7 +104,7 @@ def test_every_entry_is_tested():
 def test_official_splits(name, written):
     folder, parts = written(name)
     for split, of_split in parts_of(name).items():
-        samples = load(split, name, folder=folder)
+        samples = load(split, name=name, folder=folder)
         assert contents(samples) == [item for part in of_split for item in parts[part]]
         assert samples.labels.dtype == np.int64
         assert samples.classes[:2] == CLASSES[name]
@@ -112,20 +113,20 @@ def test_official_splits(name, written):
 @pytest.mark.parametrize("name", [name for name in SPLITS_OF if SPLITS_OF[name] is UNSPLIT])
 def test_without_official_splits_a_fifth_of_each_class_is_held_out(name, written):
     folder, parts = written(name)
-    train, test = (load(split, name, folder=folder) for split in ("train", "test"))
+    train, test = (load(split, name=name, folder=folder) for split in ("train", "test"))
     assert sorted(contents(train) + contents(test)) == parts["all"]
     assert np.bincount(test.labels).tolist() == [2, 1]
     assert train.classes == test.classes == CLASSES[name]
-    assert contents(load("test", name, folder=folder)) == contents(test)
-    assert any(contents(load("test", name, seed=seed, folder=folder)) != contents(test) for seed in (1, 2, 3))
+    assert contents(load("test", name=name, folder=folder)) == contents(test)
+    assert any(contents(load("test", name=name, seed=seed, folder=folder)) != contents(test) for seed in (1, 2, 3))
 
 
 def test_the_held_out_images_do_not_depend_on_the_order_of_the_disk(written, monkeypatch):
     folder, _ = written("SUN397")
-    first = contents(load("test", "SUN397", folder=folder))
+    first = contents(load("test", name="SUN397", folder=folder))
     rglob = Path.rglob
     monkeypatch.setattr(Path, "rglob", lambda path, pattern: reversed(list(rglob(path, pattern))))
-    assert contents(load("test", "SUN397", folder=folder)) == first
+    assert contents(load("test", name="SUN397", folder=folder)) == first
 
 
 @pytest.mark.parametrize(
@@ -138,7 +139,7 @@ def test_the_held_out_images_do_not_depend_on_the_order_of_the_disk(written, mon
 )
 def test_variants(name, variant, classes, written):
     folder, parts = written(name)
-    samples = load("test", name, variant, folder=folder)
+    samples = load("test", name=name, variant=variant, folder=folder)
     assert samples.classes[:2] == classes
     assert contents(samples) == (parts["test"][::-1] if name == "DTD" else parts["test"])
 
@@ -147,7 +148,7 @@ def test_labels_are_read_without_decoding_an_image(written, monkeypatch):
     monkeypatch.setattr(Image, "open", lambda *_: pytest.fail("an image was opened"))
     for name in ("OxfordIIITPet", "StanfordCars", "GTSRB", "RenderedSST2"):
         folder, parts = written(name)
-        assert load("test", name, folder=folder).labels.tolist() == [label for label, _ in parts["test"]]
+        assert load("test", name=name, folder=folder).labels.tolist() == [label for label, _ in parts["test"]]
 
 
 @pytest.mark.parametrize("name", ["Food101", "GTSRB", "OxfordIIITPet"])
@@ -156,7 +157,7 @@ def test_a_damaged_image_is_named(name, written):
     damaged = sorted(path for path in folder.rglob("*") if path.suffix in (".jpg", ".ppm"))
     for path in damaged:
         path.write_bytes(path.read_bytes()[:20])
-    images = load("test", name, folder=folder).images
+    images = load("test", name=name, folder=folder).images
     with pytest.raises(ValueError, match=f"{name}, image 0: .*(not a readable|truncated|cannot identify)"):
         images[0]
 
@@ -179,7 +180,7 @@ def test_what_is_not_there_is_refused(settings, complaint, tmp_path):
 def test_pcam_without_h5py_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
     with pytest.raises(ValueError, match=r"PCAM .*h5py is not found.*pip install h5py"):
-        load("train", "PCAM", folder=tmp_path)
+        load("train", name="PCAM", folder=tmp_path)
 
 
 # --- downloads ----------------------------------------------------------------------------------------------------
@@ -239,8 +240,8 @@ def test_a_download_is_unpacked_and_read_without_network(name, provider, tmp_pat
     shutil.rmtree(provider)
     download(origin(entry), folder_of(origin(entry), tmp_path))
     for split in ("train", "test"):
-        found = load(split, name, folder=tmp_path / "torchvision" / name)
-        assert contents(found) == contents(load(split, name, folder=source))
+        found = load(split, name=name, folder=tmp_path / "torchvision" / name)
+        assert contents(found) == contents(load(split, name=name, folder=source))
 
 
 def test_a_failed_download_leaves_nothing_behind(provider, tmp_path):

@@ -11,27 +11,31 @@ sys.path.insert(0, str(ROOT / "src"))
 from snakemake.utils import update_config
 
 from prunetransfer.config import ConfigError, validate_config
+from prunetransfer.config.extending import extended, family
 from prunetransfer.config.groups import pretraining_groups, recovery_methods, several_pretrainings
 from prunetransfer.config.pins import pin
+from prunetransfer.config.plugins import needs
 from prunetransfer.config.reading import from_command_line, refuse_duplicate_keys
 from prunetransfer.datasets.downloads import folder_of, origin
 from prunetransfer.datasets.origins import own_sources
 from prunetransfer.stages.code_digest import code_digest, short_digest
 from prunetransfer.config.memory import reading, recovering, scoring
+from prunetransfer.config.validation import load_schema
 from prunetransfer.pruning.patterns import any_name, decimal, mask_name, read_name
-from prunetransfer.recovery import RESUMABLE, UNLABELLED
-from prunetransfer.pruning.scores import SCORES
+from prunetransfer.settings.registry import module_of
 from prunetransfer.stages import paths
 from prunetransfer.stages.environment import begin, prepare
 from prunetransfer.stages.jobs import Job
 
+SCHEMA = load_schema(ROOT / "workflow/schemas/config.schema.json")
+
 
 def validated():
     try:
-        refuse_duplicate_keys(workflow.configfiles)
+        refuse_duplicate_keys([member for file in workflow.configfiles for member in family(file)])
         update_config(config, from_command_line(workflow.config_settings.config_args))
-        checked = validate_config(config, ROOT / "workflow/schemas/config.schema.yaml", root=Path.cwd())
-        pin(checked["backbones"], root=Path.cwd())
+        checked = validate_config(extended(config, workflow.configfiles), SCHEMA, root=Path.cwd())
+        pin(checked, root=Path.cwd())
     except ConfigError as error:
         sys.exit("config:\n  " + str(error).replace("\n", "\n  "))
     return checked
@@ -44,6 +48,8 @@ onstart:
     begin(workflow, config)
 
 
+# Section of the config → function → what it needs: whether a recovery reads labels, and so on.
+NEEDS = needs(SCHEMA, config["plugins"])
 RESULTS = Path("results") / config["study"]
 LOGS = RESULTS / "logs"
 COSTS = RESULTS / "costs"
@@ -118,14 +124,29 @@ def code(script, *modules, entry=None):
     return code_digest(ROOT / "workflow/scripts" / f"{script}.py", *modules, entry=entry)
 
 
+def plugin(section, name):
+    """What a job must know of a function of the user's own: its file and the digest of its code."""
+    return {key: place for key, place in NEEDS[section][name].items() if key == "plugin"}
+
+
+def modules(section, name):
+    """The module of a function, for the digest of a job's code; of a plugin's function that digest is a setting."""
+    return [] if plugin(section, name) else [module_of(section, name)]
+
+
 def score_function(score):
     return config["scores"][score]["score"]
+
+
+def structure(score):
+    """The structure of the curvature that a score reads; None: it reads no data."""
+    return NEEDS["scores"][score_function(score)]["structure"]
 
 
 def criteria():
     """Every score with every source that it is computed on; data-free scores alone."""
     for score in config["scores"]:
-        if SCORES[score_function(score)].curvature is None:
+        if structure(score) is None:
             yield score
         else:
             yield from (f"{score}@{source}" for source in config["sources"])

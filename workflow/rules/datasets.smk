@@ -8,7 +8,7 @@ rule download_dataset:
         paths.DOWNLOAD,
     params:
         origin=lambda wildcards, output: download_records(*config["datasets"])[output[0]],
-        code=lambda wildcards: code("download_dataset", f"datasets.kinds.{wildcards.kind}"),
+        code=lambda wildcards: code("download_dataset", module_of("datasets", wildcards.kind)),
     log:
         log_of(paths.DOWNLOAD),
     benchmark:

@@ -1,7 +1,9 @@
 def readouts():
-    """Each readout that the study asks for, with its settings."""
-    settings = {"linear_probe": config["head"], "knn": {"neighbours": config["neighbours"]}}
-    return {readout: settings.get(readout, {}) for readout in config["readouts"]}
+    """Each readout that the study asks for, with the keys of the study that it reads."""
+    return {
+        readout: {key: config[key] for key in NEEDS["readouts"][readout]["keys"]} | plugin("readouts", readout)
+        for readout in config["readouts"]
+    }
 
 
 def target_heads(wildcards):
@@ -25,7 +27,11 @@ rule evaluate:
         weights=dense_weights,
         heads=target_heads,
         test=target_images("test"),
-        train=target_images("train") if set(readouts()) - {"zero_shot"} else [],
+        train=(
+            target_images("train")
+            if any(NEEDS["readouts"][readout]["train"] for readout in config["readouts"])
+            else []
+        ),
         pruned=pruned_files,
     output:
         rows=RESULTS / paths.EVALUATION,

@@ -1,5 +1,6 @@
 def images_settings(wildcards):
-    return {key: value for key, value in config["datasets"][wildcards.dataset].items() if key != "head"}
+    settings = config["datasets"][wildcards.dataset]
+    return {key: value for key, value in settings.items() if key != "head"} | plugin("datasets", settings["kind"])
 
 
 rule prepare_images:
@@ -11,7 +12,9 @@ rule prepare_images:
     params:
         dataset=images_settings,
         data_root=config["data_root"],
-        code=lambda wildcards: code("prepare_images", f"datasets.kinds.{config['datasets'][wildcards.dataset]['kind']}"),
+        code=lambda wildcards: code(
+            "prepare_images", *modules("datasets", config["datasets"][wildcards.dataset]["kind"])
+        ),
     log:
         log_of(paths.PREPARED),
     benchmark:

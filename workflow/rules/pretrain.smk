@@ -11,7 +11,7 @@ def pretraining_images(split):
 
 def objective_digest(wildcards):
     objective = config["pretrain"][wildcards.backbone]["objective"]
-    return code("pretrain_backbone", f"training.objectives.{objective.replace('-', '_')}")
+    return code("pretrain_backbone", module_of("pretrain", objective))
 
 
 rule pretrain:

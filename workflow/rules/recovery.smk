@@ -1,14 +1,16 @@
 def recovery_settings(wildcards):
     """The entry of a chain's last link; where a recovery is tried is the study's affair."""
+    tried = ("sparsities", "backbones", "scores")
     settings = config["recoveries"][Job.parse(wildcards).link]
-    return {key: value for key, value in settings.items() if key not in ("sparsities", "backbones", "scores")}
+    own = {key: value for key, value in settings.items() if key not in tried}
+    return own | plugin("recoveries", own["recovery"])
 
 
 def recovery_files(wildcards):
     """The source's train images; its head, where labels are read; what the links before the last have recovered."""
     job = Job.parse(wildcards)
     files = {"train": images(job.tuned_on, job.backbone, "train")}
-    if recovery_settings(wildcards)["recovery"] not in UNLABELLED:
+    if NEEDS["recoveries"][recovery_settings(wildcards)["recovery"]]["labels"]:
         files["head"] = head(job.tuned_on, job.backbone)
     if job.earlier:
         files["earlier"] = file(paths.RECOVERED, **dict(wildcards) | {"recovery": job.earlier})
@@ -16,7 +18,7 @@ def recovery_files(wildcards):
 
 
 def recovery_digest(wildcards):
-    return code("recover", f"recovery.{recovery_settings(wildcards)['recovery']}")
+    return code("recover", *modules("recoveries", recovery_settings(wildcards)["recovery"]))
 
 
 rule recover:

@@ -55,7 +55,8 @@ TRAINED = [
     for backbone in config["backbones"]
     for criterion in criteria()
     for recovery in recoveries(backbone, criterion)
-    if config["recoveries"][Job.parse({"recovery": recovery}).link].get("recovery") in RESUMABLE
+    if recovery != "none"
+    if NEEDS["recoveries"][config["recoveries"][Job.parse({"recovery": recovery}).link]["recovery"]]["resumable"]
     for seed in config["seeds"]
     for mask in masks(recovery)
 ]
@@ -76,7 +77,7 @@ def score_files(wanted):
 
 
 def is_damped(score):
-    return SCORES[score_function(score)].curvature == "block"
+    return structure(score) == "block"
 
 
 def is_swept(score):

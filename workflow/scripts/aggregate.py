@@ -6,7 +6,6 @@ from prunetransfer.analysis.dense import above_chance
 from prunetransfer.analysis.roles import with_roles
 from prunetransfer.analysis.shared import with_seeds
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance
 from prunetransfer.storage.schemas.accuracy import ACCURACY, EVALUATION
 from prunetransfer.storage.schemas.dense import DENSE
 from prunetransfer.storage.tables import read_table, write_table
@@ -23,4 +22,4 @@ with stage(snakemake):
         method=frame["recovery"].map(of_study["methods"]),
         retention=frame["retention"].where(above_chance(frame, dense)),
     )
-    write_table(snakemake.output[0], frame, ACCURACY, provenance(labels))
+    write_table(snakemake.output[0], frame, ACCURACY)

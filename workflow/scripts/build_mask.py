@@ -3,9 +3,8 @@
 from prunetransfer.pruning.masks import write_mask
 from prunetransfer.pruning.patterns import make_mask
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance, read_tensors
+from prunetransfer.storage.artifacts import read_tensors
 
 with stage(snakemake):
     asked = snakemake.params.mask
-    mask = make_mask(read_tensors(snakemake.input[0]), **asked)
-    write_mask(snakemake.output[0], mask, {**asked, **provenance(asked)})
+    write_mask(snakemake.output[0], make_mask(read_tensors(snakemake.input[0]), **asked), asked)

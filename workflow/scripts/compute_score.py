@@ -5,21 +5,22 @@ import importlib
 from prunetransfer.datasets.splits import read_split
 from prunetransfer.heads import read_head
 from prunetransfer.models.backbones import load_backbone
-from prunetransfer.pruning.scores import SCORES
 from prunetransfer.runtime.devices import prepare_process
+from prunetransfer.settings.registry import find, keywords
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance, write_tensors
+from prunetransfer.storage.artifacts import write_tensors
 
 with stage(snakemake):
     settings, seed = dict(snakemake.params.score), int(snakemake.wildcards.seed)
-    score = SCORES[settings.pop("score")]
+    score = find("scores", settings.pop("score"), settings.pop("plugin", None))
+    own = {p.name: settings.pop(p.name) for p in keywords(score.function)}
     device = prepare_process(snakemake.threads, seed)
     backbone = load_backbone(snakemake.params.backbone, snakemake.input.weights, device)
     curvature, record = {}, {}
-    if score.curvature is not None:
-        kind = importlib.import_module(f"prunetransfer.criteria.{score.curvature}")
+    if structure := score.needs["structure"]:
+        kind = importlib.import_module(f"prunetransfer.criteria.{structure}")
         head, train = read_head(snakemake.input.head, device), read_split(snakemake.input.train)
         curvature, record = kind.compute(backbone, head, train, seed, **settings)
     weights = {name: weight.detach() for name, weight in backbone.prunable().items()}
-    scores = {name: values.cpu().numpy() for name, values in score.function(weights, curvature).items()}
-    write_tensors(snakemake.output[0], scores, {**record, **provenance(snakemake.params.score)})
+    scores = {name: values.cpu().numpy() for name, values in score.function(weights, curvature, **own).items()}
+    write_tensors(snakemake.output[0], scores, record | {"settings": snakemake.params.score})

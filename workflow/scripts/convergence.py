@@ -8,7 +8,7 @@ import pandas as pd
 from prunetransfer.analysis.convergence import agreement
 from prunetransfer.stages.jobs import Job
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance, read_metadata, read_tensors
+from prunetransfer.storage.artifacts import read_metadata, read_tensors
 from prunetransfer.storage.schemas.masks import CONVERGENCE
 from prunetransfer.storage.tables import write_table
 
@@ -28,4 +28,4 @@ with stage(snakemake):
             about = {"study": snakemake.params.study, **job.key_columns, "samples": samples, "reference_samples": most}
             rows += [about | row for row in agreement(read_tensors(path), most_scores, snakemake.params.masks)]
     frame = pd.DataFrame(rows, columns=CONVERGENCE.names)
-    write_table(snakemake.output[0], frame, CONVERGENCE, provenance({"scores": len(snakemake.input)}))
+    write_table(snakemake.output[0], frame, CONVERGENCE)

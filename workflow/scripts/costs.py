@@ -10,7 +10,7 @@ from prunetransfer.pruning.patterns import read_name
 from prunetransfer.stages.benchmarks import job_costs
 from prunetransfer.stages.jobs import Job
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance, read_metadata
+from prunetransfer.storage.artifacts import read_metadata
 from prunetransfer.storage.schemas.costs import COSTS
 from prunetransfer.storage.tables import table_metadata, write_table
 
@@ -44,4 +44,4 @@ with stage(snakemake):
         )
     frame = pd.DataFrame(rows, columns=COSTS.names)
     frame = frame.assign(study=snakemake.params.study).astype({"seed": "Int64", "sparsity": float})
-    write_table(snakemake.output[0], frame, COSTS, provenance(names))
+    write_table(snakemake.output[0], frame, COSTS)

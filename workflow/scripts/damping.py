@@ -4,7 +4,7 @@ import pandas as pd
 
 from prunetransfer.stages.jobs import Job
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance, read_metadata
+from prunetransfer.storage.artifacts import read_metadata
 from prunetransfer.storage.schemas.masks import DAMPING
 from prunetransfer.storage.tables import write_table
 
@@ -25,4 +25,4 @@ with stage(snakemake):
             for sparsity, loss in (losses or {None: None}).items()
         ]
     frame = pd.DataFrame(rows, columns=DAMPING.names)
-    write_table(snakemake.output[0], frame, DAMPING, provenance({"scores": len(snakemake.input)}))
+    write_table(snakemake.output[0], frame, DAMPING)

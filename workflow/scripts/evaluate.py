@@ -9,7 +9,6 @@ from prunetransfer.models.backbones import load_backbone
 from prunetransfer.runtime.devices import prepare_process
 from prunetransfer.stages.jobs import Job
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance
 from prunetransfer.storage.schemas.accuracy import EVALUATION, PREDICTIONS
 from prunetransfer.storage.tables import write_table
 
@@ -26,6 +25,5 @@ with stage(snakemake):
         measured, answered = evaluate(backbone, data, files.pruned)
         rows += [row | job.key_columns | {"target": target} for row in measured]
         predictions += [row | {"target": target} for row in answered]
-    made_with = provenance(snakemake.params.readouts)
-    write_table(snakemake.output.rows, pd.DataFrame(rows), EVALUATION, made_with)
-    write_table(snakemake.output.predictions, pd.DataFrame(predictions), PREDICTIONS, made_with)
+    write_table(snakemake.output.rows, pd.DataFrame(rows), EVALUATION)
+    write_table(snakemake.output.predictions, pd.DataFrame(predictions), PREDICTIONS)

@@ -5,7 +5,7 @@ import pandas as pd
 from prunetransfer.analysis.landscape import Curvature, alignments, eigenvalue_rows, landscape_row
 from prunetransfer.stages.jobs import Job
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance, read_metadata, read_tensors
+from prunetransfer.storage.artifacts import read_metadata, read_tensors
 from prunetransfer.storage.schemas.landscape import ALIGNMENT, LANDSCAPE, SPECTRUM
 from prunetransfer.storage.tables import write_table
 
@@ -24,7 +24,6 @@ with stage(snakemake):
         for backbone, files in names.items()
         for row in alignments(files, lambda path: Curvature.of(read_tensors(path)))
     ]
-    made_with = provenance({"spectra": len(snakemake.input)})
-    write_table(snakemake.output.landscape, pd.DataFrame(rows), LANDSCAPE, made_with)
-    write_table(snakemake.output.spectrum, pd.DataFrame(eigenvalues), SPECTRUM, made_with)
-    write_table(snakemake.output.alignment, pd.DataFrame(found, columns=ALIGNMENT.names), ALIGNMENT, made_with)
+    write_table(snakemake.output.landscape, pd.DataFrame(rows), LANDSCAPE)
+    write_table(snakemake.output.spectrum, pd.DataFrame(eigenvalues), SPECTRUM)
+    write_table(snakemake.output.alignment, pd.DataFrame(found, columns=ALIGNMENT.names), ALIGNMENT)

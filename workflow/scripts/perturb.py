@@ -12,7 +12,6 @@ from prunetransfer.pruning.masks import mask_columns
 from prunetransfer.runtime.devices import prepare_process
 from prunetransfer.stages.jobs import Job
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance
 from prunetransfer.storage.schemas.landscape import PATH, PERTURBATION
 from prunetransfer.storage.tables import write_table
 
@@ -31,6 +30,5 @@ with stage(snakemake):
             measured = {"dense_loss": losses[0.0], "measured": losses[1.0] - losses[0.0]}
             rows.append(about | {"images": len(sample.labels)} | measured | surroundings.predict(mask))
             points += [about | {"t": t, "loss": loss} for t, loss in losses.items()]
-    made_with = provenance(settings)
-    write_table(snakemake.output.rows, pd.DataFrame(rows), PERTURBATION, made_with)
-    write_table(snakemake.output.paths, pd.DataFrame(points), PATH, made_with)
+    write_table(snakemake.output.rows, pd.DataFrame(rows), PERTURBATION)
+    write_table(snakemake.output.paths, pd.DataFrame(points), PATH)

@@ -5,7 +5,6 @@ import pandas as pd
 from prunetransfer.analysis.landscape import with_scores
 from prunetransfer.analysis.roles import with_roles
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance
 from prunetransfer.storage.schemas.landscape import PATH, PATHS, PERTURBATION, PERTURBATIONS
 from prunetransfer.storage.schemas.safe import PREDICTED_LOSS
 from prunetransfer.storage.tables import read_table, write_table
@@ -19,8 +18,7 @@ def joined(paths, schema):
 
 
 with stage(snakemake):
-    made_with = provenance({"tasks": len(snakemake.input.rows)})
     rows, paths = joined(snakemake.input.rows, PERTURBATION), joined(snakemake.input.paths, PATH)
     rows = with_scores(rows, read_table(snakemake.input.predicted_loss, PREDICTED_LOSS))
-    write_table(snakemake.output.perturbations, rows, PERTURBATIONS, made_with)
-    write_table(snakemake.output.paths, paths, PATHS, made_with)
+    write_table(snakemake.output.perturbations, rows, PERTURBATIONS)
+    write_table(snakemake.output.paths, paths, PATHS)

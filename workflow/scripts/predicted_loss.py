@@ -9,7 +9,7 @@ from prunetransfer.analysis.shared import with_seeds
 from prunetransfer.pruning.masks import mask_columns, read_mask
 from prunetransfer.stages.jobs import Job
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance, read_metadata, read_tensors
+from prunetransfer.storage.artifacts import read_metadata, read_tensors
 from prunetransfer.storage.schemas.accuracy import ACCURACY
 from prunetransfer.storage.schemas.safe import PREDICTED_LOSS, PREDICTED_SAFE
 from prunetransfer.storage.tables import read_table, write_table
@@ -31,5 +31,5 @@ with stage(snakemake):
     accuracy, tolerance = read_table(snakemake.input.accuracy, ACCURACY), snakemake.params.tolerance
     losses = predicted_losses(with_seeds(pd.DataFrame(rows), snakemake.params.seeds), accuracy)
     safe = predicted_safe(losses, accuracy, tolerance)
-    write_table(snakemake.output.losses, losses, PREDICTED_LOSS, provenance({"scores": len(snakemake.input.scores)}))
-    write_table(snakemake.output.sparsities, safe, PREDICTED_SAFE, provenance({"tolerance": tolerance}))
+    write_table(snakemake.output.losses, losses, PREDICTED_LOSS)
+    write_table(snakemake.output.sparsities, safe, PREDICTED_SAFE)

@@ -7,10 +7,12 @@ from prunetransfer.stages.stage import stage
 
 with stage(snakemake):
     dataset, wildcards, threads = dict(snakemake.params.dataset), snakemake.wildcards, snakemake.threads
-    kind, skip, overlap = (dataset.pop(key, False) for key in ("kind", "skip_unreadable", "allow_overlap"))
+    kind, plugin = dataset.pop("kind"), dataset.pop("plugin", None)
+    skip, overlap = (dataset.pop(key, False) for key in ("skip_unreadable", "allow_overlap"))
     share, *crop_mode = wildcards.crop.split("-")
     preparation = Preparation(int(wildcards.size), wildcards.interpolation, float(share), *crop_mode)
-    samples = {split: load_samples(kind, split, dataset, snakemake.params.data_root) for split in SPLITS}
+    data_root = snakemake.params.data_root
+    samples = {split: load_samples(kind, split, dataset, data_root, plugin=plugin) for split in SPLITS}
     digests = {}
     for split in SPLITS:
         skipped = []

@@ -1,6 +1,5 @@
 """Recover a pruned backbone without changing its mask."""
 
-import importlib
 from dataclasses import replace
 
 from prunetransfer.datasets.splits import read_split
@@ -9,35 +8,34 @@ from prunetransfer.models.backbones import load_backbone, load_state
 from prunetransfer.models.trial import check_pruned
 from prunetransfer.pruning.apply import load_mask
 from prunetransfer.pruning.masks import DESCRIBED_BY
-from prunetransfer.recovery import RESUMABLE, UNLABELLED
+from prunetransfer.recovery.case import Case
 from prunetransfer.runtime.devices import device_name, prepare_process
+from prunetransfer.settings.registry import find
 from prunetransfer.stages.jobs import Job
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance, read_metadata, write_tensors
+from prunetransfer.storage.artifacts import read_metadata, write_tensors
 from prunetransfer.training.saved_state import SavedState
 
 with stage(snakemake):
     settings, seed = dict(snakemake.params.recovery), Job.parse(snakemake.wildcards).seed
-    name = settings.pop("recovery")
+    recovery = find("recoveries", settings.pop("recovery"), settings.pop("plugin", None))
     device = prepare_process(snakemake.threads, seed)
     dense, backbone = (load_backbone(snakemake.params.backbone, snakemake.input.weights, device) for _ in range(2))
     mask = load_mask(snakemake.input.mask, device)
     if earlier := snakemake.input.get("earlier"):
         load_state(backbone, earlier)
     backbone.prune(mask)
-    recovery = importlib.import_module(f"prunetransfer.recovery.{name}")
     train = read_split(snakemake.input.train)
-    if name in UNLABELLED:
-        head, train = None, replace(train, labels=None)
-    else:
+    if recovery.needs["labels"]:
         head = read_head(snakemake.input.head, device)
+    else:
+        head, train = None, replace(train, labels=None)
     made_with = {**snakemake.params, "device": device_name(device)}
     saved = SavedState(snakemake.output[0], made_with, snakemake.input)
-    resumable = {"saved": saved} if name in RESUMABLE else {}
-    curve = recovery.recover(backbone, dense, mask, head, train, seed, **resumable, **settings)
+    resumable = saved if recovery.needs["resumable"] else None
+    curve = recovery.function(Case(backbone, dense, mask, head, train, seed, resumable), **settings)
     check_pruned(backbone, mask, train.images[:1])
     tensors = {key: tensor.cpu().numpy() for key, tensor in backbone.network.state_dict().items()}
     described = {key: read_metadata(snakemake.input.mask)[key] for key in DESCRIBED_BY}
-    made_with = provenance(snakemake.params.recovery)
-    write_tensors(snakemake.output[0], tensors, {**described, "curve": curve, **made_with})
+    write_tensors(snakemake.output[0], tensors, described | {"curve": curve})
     saved.remove()

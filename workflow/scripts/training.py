@@ -4,7 +4,7 @@ import pandas as pd
 
 from prunetransfer.pruning.masks import mask_columns
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance, read_metadata
+from prunetransfer.storage.artifacts import read_metadata
 from prunetransfer.storage.schemas.training import TRAINING
 from prunetransfer.storage.tables import write_table
 
@@ -15,4 +15,4 @@ with stage(snakemake):
         about["method"] = snakemake.params.methods[about["recovery"]]
         rows += [about | row for row in read_metadata(path)["curve"]]
     frame = pd.DataFrame(rows, columns=TRAINING.names)
-    write_table(snakemake.output[0], frame, TRAINING, provenance({"trainings": len(snakemake.input)}))
+    write_table(snakemake.output[0], frame, TRAINING)

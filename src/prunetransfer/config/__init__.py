@@ -1,4 +1,4 @@
-"""A study's config: validated against workflow/schemas/config.schema.yaml, its defaults filled in."""
+"""A study's config: validated against workflow/schemas/config.schema.json, its defaults filled in."""
 
 from prunetransfer.config.validation import ConfigError, validate_config
 

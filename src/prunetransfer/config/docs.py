@@ -11,11 +11,11 @@ import yaml
 from prunetransfer.config.validation import load_schema
 from prunetransfer.config.words import allowed, types
 
-SCHEMA = Path("workflow/schemas/config.schema.yaml")
+SCHEMA = Path("workflow/schemas/config.schema.json")
 PAGE = Path("docs/config.md")
 INTRODUCTION = """# Every key of the config
 
-<!-- Made from workflow/schemas/config.schema.yaml by `python -m prunetransfer.config.docs`; edit that schema. -->
+<!-- Made by `python -m prunetransfer.config.docs` from workflow/schemas/config.schema.json, which is made itself. -->
 
 A study is one YAML file: `config.yaml`, or the one that `--configfile` names. It is checked before any job runs; a
 wrong one is answered with one line a problem. `<name>` is {name}.
@@ -29,7 +29,7 @@ def page(schema: Mapping[str, Any]) -> str:
     """The page's Markdown. schema: one of `load_schema`."""
     sections = {key: node for key, node in schema["properties"].items() if "object" in types(node)}
     plain = {key: node for key, node in schema["properties"].items() if key not in sections}
-    introduction = INTRODUCTION.format(name=allowed(schema["$defs"]["name"]))
+    introduction = INTRODUCTION.format(name=allowed(schema["properties"]["study"]))
     parts = [introduction, "## The study\n", _table(schema | {"properties": plain})]
     for key, node in sections.items():
         absent = "Required." if key in schema["required"] else "Optional."

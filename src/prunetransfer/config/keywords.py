@@ -18,7 +18,6 @@ from prunetransfer.config.architectures import unknown_architecture, unknown_wei
 from prunetransfer.config.factories import is_factory, unknown_factory
 from prunetransfer.config.words import allowed
 from prunetransfer.models.packages import PREFIX, package_file, shipped
-from prunetransfer.pruning.scores import SCORES
 from prunetransfer.runtime.messages import nearest, no_such
 from prunetransfer.stages.code_digest import file_digest
 
@@ -93,9 +92,11 @@ def additionalProperties(study: Study, validator, rule: dict | bool, value: dict
         if rule is not False:
             yield from validator.descend(value[key], rule, path=key)
             continue
-        message = no_such(node.get("title", "key"), key, known, they_are="allowed")
+        message = no_such("key", key, known, they_are="allowed")
         if "refuses" in node:
             message = node["refuses"].format_map(value)
+        elif new := node.get("renamed", {}).get(key):
+            message = f"this key is called {new} now"
         yield ValidationError(message, path=[key], instance=value[key])
 
 
@@ -115,12 +116,16 @@ def uniqueItems(study: Study, validator, rule: bool, value: list, node: dict) ->
 
 @keyword(object)
 def among(study: Study, validator, rule: str, value: Any, node: dict) -> Errors:
-    kinds = [name for name in study.schema["$defs"]["datasets"] if name != "view"]
-    recoveries = [name for name in study.schema["$defs"]["recoveries"] if name not in ("none", "chain")]
-    registered = {"$kinds": kinds, "$scores": SCORES, "$recoveries": recoveries}
-    names = registered.get(rule) or dig(study.config, rule)
-    if isinstance(names, dict | list) and validator.is_type(value, node["type"]) and value not in list(names):
-        yield ValidationError(no_such(node["title"], value, names))
+    if rule.startswith("$"):  # `view` and `chain` need nothing: they are no functions
+        names = [name for name, known in study.schema["$defs"][rule[1:]].items() if "needs" in known]
+    else:
+        names = dig(study.config, rule)
+    if (
+        isinstance(names, dict | list)
+        and validator.is_type(value, node.get("type", "string"))
+        and value not in list(names)
+    ):
+        yield ValidationError(no_such(node["noun"], value, names))
 
 
 @keyword(str)

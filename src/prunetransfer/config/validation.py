@@ -7,21 +7,19 @@ It imports no torch: the workflow reads the config again in every job.
 from __future__ import annotations
 
 import datetime
+import json
 import math
-import operator
 import sys
 from collections.abc import Mapping
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
-import yaml
 from jsonschema import ValidationError
 
 from prunetransfer.config.data_configs import complete_backbones
 from prunetransfer.config.keywords import KEYWORDS, Study, breaches, dig
+from prunetransfer.config.plugins import with_plugins
 from prunetransfer.config.words import must_be, path, types
-from prunetransfer.pruning.scores import SCORES
 from prunetransfer.runtime.messages import show
 
 DEEPEST = 20
@@ -38,14 +36,14 @@ def validate_config(config: Any, schema: Path | dict, root: Path) -> dict:
     A view of a dataset becomes that dataset's entry with the view's own settings at the end of the list `selections`;
     a dataset's `head` tells as `views` how many of them precede the classes that it numbers.
 
-    schema: the JSON Schema or its YAML file. root: the folder that relative paths start from.
+    schema: the JSON Schema or its file. root: the folder that relative paths start from.
     How a backbone's images are prepared (`data_configs.KEYS`) comes from the model's own data config where it is left
     out; `root` keeps what was asked of timm and torchvision for the next time.
     Raises ConfigError, which lists every problem: its key, the value, what is allowed, and the nearest match.
     """
     problems: list[str] = []
     config = _plain({} if config is None else config, (), (), problems)
-    schema = _specialised(load_schema(schema), config)
+    schema = _specialised(with_plugins(load_schema(schema), dig(config, "plugins"), root, problems), config)
     problems += map(_line, breaches(Study(config, schema, root)))
     problems = problems or complete_backbones(config["backbones"], root / DATA_CONFIGS)
     if problems:
@@ -55,21 +53,8 @@ def validate_config(config: Any, schema: Path | dict, root: Path) -> dict:
 
 
 def load_schema(schema: Path | dict) -> dict:
-    """The schema with each `$ref` replaced by what it refers to; keywords beside a `$ref` take precedence."""
-    if not isinstance(schema, dict):
-        schema = yaml.safe_load(Path(schema).read_text(encoding="utf-8"))
-
-    def inlined(node: Any) -> Any:
-        if isinstance(node, list):
-            return [inlined(item) for item in node]
-        if not isinstance(node, dict):
-            return node
-        if "$ref" in node:
-            target = reduce(operator.getitem, node["$ref"].removeprefix("#/").split("/"), schema)
-            return inlined(target | {key: value for key, value in node.items() if key != "$ref"})
-        return {key: inlined(value) for key, value in node.items()}
-
-    return inlined(schema)
+    """The schema, from its JSON file where it is not at hand."""
+    return schema if isinstance(schema, dict) else json.loads(schema.read_text(encoding="utf-8"))
 
 
 def _plain(value: Any, at: tuple, parents: tuple, problems: list[str]) -> Any:
@@ -100,7 +85,7 @@ def _specialised(schema: dict, config: Any) -> dict:
     keeps the general rule, which says so.
     """
     properties = dict(schema["properties"])
-    for section, choose in (("datasets", _kind), ("scores", _curvature), ("recoveries", _recovery)):
+    for section, choose in (("datasets", _kind), ("scores", _score), ("recoveries", _recovery)):
         entries = dig(config, section)
         if isinstance(entries, dict):
             choices = {name: schema["$defs"][section].get(choose(entries, name)) for name in entries}
@@ -145,9 +130,8 @@ def _resolved(datasets: dict, name: str) -> dict:
     return entry | ({"head": head | {"views": len(entry.get("selections", []))}} if head else {})
 
 
-def _curvature(scores: dict, name: str) -> str | None:
-    score = SCORES.get(_function(scores, name, "score"))
-    return score and (score.curvature or "none")
+def _score(scores: dict, name: str) -> str:
+    return _function(scores, name, "score")
 
 
 def _recovery(recoveries: dict, name: str) -> str:

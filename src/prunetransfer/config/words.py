@@ -9,7 +9,14 @@ from typing import Any
 
 from prunetransfer.runtime.messages import nearest, word, words
 
-TYPES = {"integer": "a whole number", "number": "a number", "string": "text", "null": "nothing"}
+TYPES = {
+    "integer": "a whole number",
+    "number": "a number",
+    "string": "text",
+    "boolean": "one of true, false",
+    "null": "nothing",
+}
+NUMBERS = ("integer", "number")
 LIMITS = {"minimum": "at least", "exclusiveMinimum": "above", "exclusiveMaximum": "below", "maximum": "at most"}
 
 
@@ -47,7 +54,7 @@ def _one_type(kind: str, node: Mapping[str, Any]) -> str:
         least, most = node.get("minItems"), node.get("maxItems")
         size = f" of {least}" if least == most and least else " of at least one" if least else ""
         return f"a list{size}, each {allowed(node['items'])}" + (", none twice" if "uniqueItems" in node else "")
-    return f"{TYPES[kind]} {_limits(node)}".rstrip()
+    return f"{TYPES[kind]} {_limits(node) if kind in NUMBERS else ''}".rstrip()
 
 
 def _limits(node: Mapping[str, Any]) -> str:
@@ -55,7 +62,7 @@ def _limits(node: Mapping[str, Any]) -> str:
 
 
 def _hint(value: Any, node: Mapping[str, Any]) -> str:
-    numeric = {"integer", "number"} & set(types(node))
+    numeric = {*NUMBERS} & set(types(node))
     if isinstance(value, str):
         number = _yaml_number(value, whole="integer" in numeric) if numeric else None
         return f" ({value!r} is text in YAML; write {number})" if number else nearest(value, node.get("enum", ()))

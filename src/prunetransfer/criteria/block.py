@@ -31,7 +31,7 @@ def compute(
     seed: int,
     *,
     loss: str,
-    curvature: str,
+    matrix: str,
     draws: int | None,
     samples: int,
     sampling: str,
@@ -43,7 +43,7 @@ def compute(
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """[(F_b + λI)⁻¹]_jj on `samples` images of `train`, drawn with `seed` by `sampling`; and a record.
 
-    The record holds the images, λ, and the loss at each sparsity for each λ that was tried. curvature: a matrix of
+    The record holds the images, λ, and the loss at each sparsity for each λ that was tried. matrix: one of
     `grad_outputs`, with its `draws`; damping: λ > 0, times each layer's mean diagonal where `damping_relative`; `auto`
     takes the `least_damaging` one of GRID for the backbone pruned to `damping_sparsities`, on other images of `train`.
     memory_budget: MB that F_b may fill; None: `spare_memory`. Raises ValueError where no λ could be used.
@@ -52,7 +52,7 @@ def compute(
     budget = spare_memory(backbone.device) if memory_budget is None else int(memory_budget * 1e6)
 
     def gradients(names: Collection[str]) -> Iterable[Mapping[str, LayerGradient]]:
-        vectors = grad_outputs(curvature, loss, draws, seed)
+        vectors = grad_outputs(matrix, loss, draws, seed)
         return layer_gradients(backbone, head, drawn.images, drawn.labels, vectors, names)
 
     def curvatures(dampings: Sequence[float]) -> dict[float, dict[str, Tensor]]:

@@ -15,7 +15,7 @@ from prunetransfer.heads.losses import LOSSES
 from prunetransfer.models.backbones import Backbone, extract_features
 from prunetransfer.pruning.apply import mask_tensors, pruned
 from prunetransfer.pruning.masks import global_mask
-from prunetransfer.pruning.scores import SCORES
+from prunetransfer.pruning.scores import block
 
 GRID = (1e-8, 1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
@@ -55,7 +55,7 @@ def pruned_losses(
     labels = images.labels.to(backbone.device)
     losses: dict[float, dict[float, float]] = {}
     for damping, curvature in curvatures.items():
-        scores = SCORES["block"].function(weights, curvature)
+        scores = block(weights, curvature)
         arrays = {name: values.cpu().numpy() for name, values in scores.items()}
         losses[damping] = {}
         for sparsity in sparsities:

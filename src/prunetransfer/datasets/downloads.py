@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import platform
 import shutil
@@ -10,6 +9,8 @@ import tarfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+
+from prunetransfer.settings.registry import find
 
 # What decides which files a kind downloads; its other settings are read from them.
 DOWNLOADED_BY = {"torchvision": ("name",), "huggingface": ("name", "subset", "revision")}
@@ -37,7 +38,7 @@ def download(origin: Mapping[str, Any], folder: Path) -> None:
         return
     if not hasattr(tarfile, "data_filter"):  # without it torchvision unpacks whatever a path in an archive says
         raise ValueError(f"Python {platform.python_version()} cannot unpack archives safely; 3.11.4 and later can")
-    kind = importlib.import_module(f"prunetransfer.datasets.kinds.{origin['kind']}")
+    kind = find("datasets", origin["kind"]).module
     partial = folder.with_name(f".{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import inspect
 import pkgutil
 from collections.abc import Mapping
@@ -17,28 +16,34 @@ from prunetransfer.datasets.downloads import DOWNLOADS, folder_of, origin
 from prunetransfer.datasets.samples import SPLITS, Samples
 from prunetransfer.datasets.views import view
 from prunetransfer.runtime.messages import abridged
+from prunetransfer.settings.registry import find
 
 
 def load_samples(
-    kind: str, split: str, settings: Mapping[str, Any], data_root: str | Path, downloads: Path = DOWNLOADS
+    kind: str,
+    split: str,
+    settings: Mapping[str, Any],
+    data_root: str | Path,
+    downloads: Path = DOWNLOADS,
+    plugin: Mapping[str, str] | None = None,
 ) -> Samples:
     """One split ("train" or "test") of a dataset of `kind`.
 
-    settings: the arguments of the kind's `load`, and as `selections` those of the views that it is then seen through.
-    data_root: where the user's relative paths start. downloads: the folder of downloaded datasets.
-    Raises ValueError for an unknown kind, split or setting, for fewer than two classes or a class that has no image,
-    and for whatever the kind or a view refuses.
+    settings: the arguments of the kind's function, and as `selections` those of the views that it is then seen through.
+    data_root: where the user's relative paths start. downloads: the folder of downloaded datasets. plugin: where the
+    kind is found, as of `registry.find`. Raises ValueError for an unknown kind, split or setting, for fewer than two
+    classes or a class that has no image, and for whatever the kind or a view refuses.
     """
     known = sorted(module.name for module in pkgutil.iter_modules(kinds.__path__))
-    if kind not in known:
+    if not plugin and kind not in known:
         raise ValueError(f"unknown dataset kind {kind!r}: allowed are {', '.join(known)}")
     if split not in SPLITS:
         raise ValueError(f"unknown split {split!r}: allowed are {', '.join(SPLITS)}")
     settings = dict(settings)
     selections = settings.pop("selections", [])
     # By name, so that the code digest of one kind does not cover the others.
-    module = importlib.import_module(f"{kinds.__name__}.{kind}")
-    load = module.load
+    entry = find("datasets", kind, plugin)
+    load = entry.function
     source = origin({"kind": kind, **settings})
     folders = {"data_root": Path(data_root), "folder": folder_of(source, downloads) if source else None}
     takes = inspect.signature(load).parameters
@@ -53,7 +58,7 @@ def load_samples(
         before = [*samples.classes_before, samples.classes]
         samples = replace(view(samples, split, selection), classes_before=before)
     what = f"{settings.get('path') or settings.get('name') or kind}, {split} split"
-    _refuse_no_task(samples, what, getattr(module, "TAKEN", ""))
+    _refuse_no_task(samples, what, getattr(entry.module, "TAKEN", ""))
     return samples
 
 

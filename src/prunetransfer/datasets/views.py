@@ -4,13 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from PIL.Image import Image
+from pydantic import Field
 
 from prunetransfer.datasets.samples import Samples
 from prunetransfer.runtime.messages import nearest
+from prunetransfer.settings.types import Count, Natural, Section, says
+
+
+class Most(Section):
+    """The largest numbers of images of the splits."""
+
+    train: Annotated[Count | None, Field(description="Of the train split.")] = None
+    test: Annotated[Count | None, Field(description="Of the test split.")] = None
+
+
+ClassName = Annotated[str | Natural, says(allowed="the name or the number of a class")]
+PerSplit = Annotated[Count | Most, says(allowed="a whole number at least 1, or that of each split as {train, test}")]
 
 STEPS: dict[str, Callable[[Samples, Any, int], Samples]] = {}
 
@@ -31,13 +44,24 @@ def view(samples: Samples, split: str, selection: Mapping[str, Any]) -> Samples:
 
 
 def step(function: Callable[[Samples, Any, int], Samples]) -> Callable[[Samples, Any, int], Samples]:
-    """Let a view have the key of this function's name: samples, the key's value, seed → samples, nothing decoded."""
+    """Let a view have the key of this function's name, as its second parameter says; images are not decoded."""
     STEPS[function.__name__] = function
     return function
 
 
 @step
-def classes(samples: Samples, wanted: Sequence[str | int], seed: int) -> Samples:
+def classes(
+    samples: Samples,
+    wanted: Annotated[
+        Annotated[list[ClassName], Field(min_length=2), says(uniqueItems=True)] | None,
+        Field(
+            None,
+            description="Its classes, by name or by number from 0, in the order that the labels get; left out, all.",
+        ),
+        says(allowed="a list of at least two, each the name or the number of a class, none twice"),
+    ],
+    seed: int,
+) -> Samples:
     """These classes, by name or number, in this order. Raises ValueError for one that is not there, or twice."""
     numbers = [_number(name, samples.classes) for name in wanted]
     if len(set(numbers)) < len(numbers):
@@ -49,13 +73,31 @@ def classes(samples: Samples, wanted: Sequence[str | int], seed: int) -> Samples
 
 
 @step
-def per_class(samples: Samples, count: int, seed: int) -> Samples:
+def per_class(
+    samples: Samples,
+    count: Annotated[
+        PerSplit,
+        Field(
+            {},
+            description="The largest number of images of each class, in both splits or in each as `{train, test}`; "
+            "left out, all.",
+        ),
+    ],
+    seed: int,
+) -> Samples:
     """At most `count` images of each class, drawn at random; a smaller draw is part of a larger one."""
     return _kept(samples, _ranks(samples.labels, seed) < count)
 
 
 @step
-def limit(samples: Samples, count: int, seed: int) -> Samples:
+def limit(
+    samples: Samples,
+    count: Annotated[
+        PerSplit,
+        Field({}, description="The largest number of images, in the same way; classes keep their proportions."),
+    ],
+    seed: int,
+) -> Samples:
     """At most `count` images, drawn at random with the classes in the same proportions, one of each at the least.
 
     A smaller draw is part of a larger one. Raises ValueError if there are more classes than images to draw.

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from prunetransfer.models.trial import check_pruned
 from prunetransfer.pruning.apply import load_mask, pruned, restored
 from prunetransfer.pruning.masks import ASKED, DESCRIBED_BY
 from prunetransfer.runtime.devices import device_name, spare_memory
+from prunetransfer.settings.registry import find, readout
 from prunetransfer.storage.artifacts import read_metadata
 
 NO_ANSWER = -1  # the class of an image whose output is NaN or infinite
@@ -46,24 +48,27 @@ class Reading:
     loss: float | None
 
 
-def zero_shot(head: Head, test: Features, train: Features | None) -> Reading:
+@readout(train=False)
+def zero_shot(dense_head: Head, test: Features, train: Features | None) -> Reading:
     """The target's dense head, frozen: the paper's setting."""
-    outputs = head(test.values)
-    return Reading(outputs, head.loss(outputs, test.labels).mean().item())
+    outputs = dense_head(test.values)
+    return Reading(outputs, dense_head.loss(outputs, test.labels).mean().item())
 
 
-def linear_probe(head: Head, test: Features, train: Features, **settings: Any) -> Reading:
-    """A head fitted anew, on this backbone's features of the target's train images. settings: those of `fit_head`."""
+@readout(train=True)
+def linear_probe(dense_head: Head, test: Features, train: Features, *, head: Mapping[str, Any]) -> Reading:
+    """A head fitted anew, on this backbone's features of the target's train images. head: settings of `fit_head`."""
     if not train.values.isfinite().all():
-        return _unread(head, test)
-    return zero_shot(fit_head(train.values, train.labels, len(head.bias), settings), test, train)
+        return _unread(dense_head, test)
+    return zero_shot(fit_head(train.values, train.labels, len(dense_head.bias), head), test, train)
 
 
-def knn(head: Head, test: Features, train: Features, neighbours: int) -> Reading:
+@readout(train=True)
+def knn(dense_head: Head, test: Features, train: Features, *, neighbours: int) -> Reading:
     """The nearest train images in this backbone's features vote."""
     if not train.values.isfinite().all():
-        return _unread(head, test)
-    votes = nearest_neighbours(test.values, train.values, train.labels, len(head.bias), neighbours)
+        return _unread(dense_head, test)
+    votes = nearest_neighbours(test.values, train.values, train.labels, len(dense_head.bias), neighbours)
     finite = test.values.isfinite().all(1, keepdim=True)
     return Reading(torch.where(finite, votes, torch.nan), None)
 
@@ -73,14 +78,12 @@ def _unread(head: Head, test: Features) -> Reading:
     return Reading(torch.full((len(test.labels), len(head.bias)), torch.nan, device=test.values.device), None)
 
 
-READOUTS: dict[str, Callable[..., Reading]] = {"zero_shot": zero_shot, "linear_probe": linear_probe, "knn": knn}
-
-
 @dataclass(frozen=True)
 class Target:
     """What backbones are measured on: a head, test images, and train images where a readout needs them.
 
-    readouts: name in READOUTS → its settings.
+    readouts: name of a registered one → the keys of the study that it reads, and where it is found (`plugin`), if not
+    here.
     """
 
     head: Head
@@ -170,7 +173,7 @@ def _measure(backbone: Backbone, target: Target, path: str | Path | None) -> Ite
                 raise ValueError(f"the dense backbone: {complaint}")
             print(f"{path}: {complaint}; what they leave unanswered counts as wrong", flush=True)
     for name, settings in target.readouts.items():
-        reading = READOUTS[name](target.head, tested, trained, **settings)
+        reading = _readout(name, **settings)(target.head, tested, trained)
         answered = reading.outputs.isfinite().all(1)
         predicted = reading.outputs.argmax(1).where(answered, NO_ANSWER)
         correct = int((predicted == tested.labels).sum())
@@ -184,6 +187,10 @@ def _measure(backbone: Backbone, target: Target, path: str | Path | None) -> Ite
             "images_per_second": len(predicted) / seconds,
             "device": device_name(backbone.device),
         }
+
+
+def _readout(name: str, plugin: Mapping[str, str] | None = None, **settings: Any) -> Callable[..., Reading]:
+    return partial(find("readouts", name, plugin).function, **settings)
 
 
 def _features(backbone: Backbone, split: Split) -> Features:

@@ -1,13 +1,32 @@
 """The pruning scores: one function each, one number ≥ 0 a prunable weight, its predicted loss increase when removed.
 
-A new score is one function here. The module imports no torch, so that the workflow can ask what a score needs.
+A new score is one function here. It states the structure of the curvature that it reads: whether data are read, and the
+settings of how.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
+
+from pydantic import BaseModel, Field
+
+from prunetransfer.settings.registry import score
+from prunetransfer.settings.types import (
+    MATRICES,
+    Auto,
+    BlockSize,
+    Draws,
+    Loss,
+    Positive,
+    PositiveOrNull,
+    Samples,
+    Sampling,
+    Several,
+    ShareOfTheRest,
+    left_out,
+    says,
+)
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -17,28 +36,55 @@ if TYPE_CHECKING:
     Scores = dict[str, Tensor]
 
 
-@dataclass(frozen=True)
-class Score:
-    """A score's function and the module of `prunetransfer.criteria` it reads; None: it is data-free."""
+class Diagonal(BaseModel, json_schema_extra={"renamed": {"curvature": "matrix"}}):
+    """The diagonal of a matrix of second derivatives, of the loss on some source images."""
 
-    function: Callable[[Weights, Curvature], Scores]
-    curvature: str | None
+    NAME: ClassVar = "diagonal"
 
-
-SCORES: dict[str, Score] = {}
-
-
-def pruning_score(curvature: str | None) -> Callable:
-    """Register a score under its function's name."""
-
-    def register(function: Callable[[Weights, Curvature], Scores]) -> Callable[[Weights, Curvature], Scores]:
-        SCORES[function.__name__] = Score(function, curvature)
-        return function
-
-    return register
+    loss: Loss = "squared"
+    matrix: Annotated[Literal["empirical", "fisher", "ggn"], Field(description=f"{MATRICES}.")] = "empirical"
+    draws: Annotated[
+        Draws,
+        Field(description="Labels drawn an image. Left out: 1 for `fisher`, and `ggn` is exact."),
+        left_out("as empirical curvature draws nothing", matrix="empirical"),
+    ] = None
+    samples: Samples = 256
+    sampling: Sampling = "balanced"
 
 
-@pruning_score(curvature=None)
+class Block(Diagonal):
+    """The blocks of such a matrix along its diagonal, inverted."""
+
+    NAME: ClassVar = "block"
+
+    block_size: BlockSize = 64
+    damping: Annotated[
+        Positive | Auto,
+        Field(
+            description="λ, added to the diagonal of each block; `auto` chooses it on train images that the score "
+            "does not see."
+        ),
+        says(allowed="auto or a number above 0"),
+    ] = 1e-4
+    damping_relative: Annotated[
+        bool,
+        Field(description="Whether damping is a multiple of each layer's mean diagonal; otherwise it is absolute."),
+    ] = False
+    damping_sparsities: Annotated[
+        Several[ShareOfTheRest],
+        Field(description="Sparsities over which `damping: auto` compares the loss of the pruned backbone."),
+        says(default_from="sparsities"),
+    ] = None
+    memory_budget: Annotated[
+        PositiveOrNull,
+        Field(
+            description="MB that block curvature may fill, as 4 · weights · B bytes; more takes further passes over "
+            "the images and gives the same scores. `null` is half of what is free on the GPU, or a quarter on the CPU."
+        ),
+    ] = None
+
+
+@score(structure=None)
 def magnitude(weights: Weights, curvature: Curvature) -> Scores:
     """½ w_j²: every weight matters as its size does (Janowsky 1989; Han et al. 2015).
 
@@ -51,7 +97,7 @@ def magnitude(weights: Weights, curvature: Curvature) -> Scores:
     return {name: 0.5 * w.square() for name, w in weights.items()}
 
 
-@pruning_score(curvature="diagonal")
+@score(structure=Diagonal)
 def diagonal(weights: Weights, curvature: Curvature) -> Scores:
     """½ w_j² F_jj: the loss increase when each weight alone goes, curvature taken as diagonal.
 
@@ -64,7 +110,7 @@ def diagonal(weights: Weights, curvature: Curvature) -> Scores:
     return {name: 0.5 * w.square() * curvature[name] for name, w in weights.items()}
 
 
-@pruning_score(curvature="block")
+@score(structure=Block)
 def block(weights: Weights, curvature: Curvature) -> Scores:
     """½ w_j² / [(F_b + λI)⁻¹]_jj: the increase when each weight goes and the rest of its block may make up for it.
 

@@ -3,45 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import Annotated
 
 import torch
-from torch import Tensor
+from pydantic import Field
 
 from prunetransfer.criteria.block import layer_blocks
 from prunetransfer.curvature.blocks import NotPositiveDefinite
 from prunetransfer.curvature.grad_outputs import grad_outputs
 from prunetransfer.curvature.gradients import LayerGradient, layer_gradients
-from prunetransfer.datasets.splits import Split, draw_images
-from prunetransfer.heads import Head
-from prunetransfer.models.backbones import Backbone
+from prunetransfer.datasets.splits import draw_images
+from prunetransfer.recovery.case import Case
 from prunetransfer.runtime.devices import spare_memory
+from prunetransfer.settings.registry import recovery
+from prunetransfer.settings.types import BlockSize, Loss, Positive, Samples, Sampling
 
 
-def recover(
-    backbone: Backbone,
-    dense: Backbone,
-    mask: Mapping[str, Tensor],
-    head: Head,
-    train: Split,
-    seed: int,
+@recovery(labels=True)
+def compensate(
+    case: Case,
     *,
-    loss: str,
-    samples: int,
-    sampling: str,
-    block_size: int,
-    damping: float,
+    loss: Loss = "squared",
+    samples: Samples = 256,
+    sampling: Sampling = "balanced",
+    block_size: BlockSize = 64,
+    damping: Annotated[Positive, Field(description="λ, added to the diagonal of each block.")] = 1e-4,
 ) -> None:
-    """w_K += H_KK⁻¹ H_KP w_P in each block, K the kept weights, P the pruned ones with their dense values w_P.
+    """The kept weights of each block take over from the pruned ones what the block curvature says (Optimal Brain
+    Surgeon).
 
-    H = F_b + λI, F_b the empirical Fisher of a block of the dense backbone on `samples` images of `train`, drawn with
-    `seed` by `sampling`; λ is `damping`. The joint update of Optimal Brain Surgeon (Hassibi, Stork 1992). Raises
+    w_K += H_KK⁻¹ H_KP w_P in each block, K the kept weights, P the pruned ones with their dense values w_P.
+    H = F_b + λI, F_b the empirical Fisher of a block of the dense backbone on `samples` images of the case, drawn with
+    its seed by `sampling`; λ is `damping`. The joint update of Optimal Brain Surgeon (Hassibi, Stork 1992). Raises
     ValueError, naming the layer, where H is not positive definite in floating point.
     """
-    drawn, _ = draw_images(train, samples, sampling, seed)
-    empirical = grad_outputs("empirical", loss, None, seed)
+    dense, backbone, mask = case.dense, case.backbone, case.mask
+    drawn, _ = draw_images(case.train, samples, sampling, case.seed)
+    empirical = grad_outputs("empirical", loss, None, case.seed)
 
     def gradients(names: Collection[str]) -> Iterable[Mapping[str, LayerGradient]]:
-        return layer_gradients(dense, head, drawn.images, drawn.labels, empirical, names)
+        return layer_gradients(dense, case.head, drawn.images, drawn.labels, empirical, names)
 
     weights, pruned = dense.prunable(), backbone.prunable()
     for name, blocks in layer_blocks(gradients, weights, block_size, False, spare_memory(backbone.device)):

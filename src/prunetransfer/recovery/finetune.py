@@ -2,55 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from prunetransfer.datasets.splits import Split
-from prunetransfer.heads import Head
 from prunetransfer.heads.losses import LOSSES
-from prunetransfer.models.backbones import Backbone
+from prunetransfer.recovery.case import Case
+from prunetransfer.settings.registry import recovery
+from prunetransfer.settings.types import (
+    BatchSize,
+    ClipNorm,
+    Count,
+    Distinct,
+    Epochs,
+    LabelSmoothing,
+    Loss,
+    Natural,
+    Optimizer,
+    Positive,
+    Precision,
+    ShareOfSome,
+    ShareOfTheRest,
+    WeightDecay,
+    left_out,
+    says,
+)
 from prunetransfer.training import loop
 from prunetransfer.training.augmentation import crop_and_flip
 from prunetransfer.training.loop import Objective
 from prunetransfer.training.recipe import Recipe
-from prunetransfer.training.saved_state import SavedState
 
 
-def recover(
-    backbone: Backbone,
-    dense: Backbone,
-    mask: Mapping[str, Tensor],
-    head: Head,
-    train: Split,
-    seed: int,
-    saved: SavedState | None = None,
+@recovery(labels=True, resumable=True)
+def finetune(
+    case: Case,
     *,
-    loss: str,
-    epochs: int,
-    learning_rate: float,
-    batch_size: int,
-    optimizer: str = "sgd",
-    momentum: float = 0.9,
-    weight_decay: float = 0.0,
-    schedule: str = "milestones",
-    milestones: Sequence[int] = (),
-    warmup: int = 0,
-    label_smoothing: float = 0.0,
-    clip_norm: float | None = None,
-    least_crop: float | None = None,
-    precision: str = "auto",
-    compile: bool = False,
+    loss: Loss = "squared",
+    label_smoothing: LabelSmoothing = 0.0,
+    epochs: Epochs = 3,
+    batch_size: BatchSize = 64,
+    least_crop: Annotated[
+        ShareOfSome | None,
+        Field(
+            description="Where it is given, every image is flipped at random and a random part of it, of at least this "
+            "share of its area, is resized to the whole."
+        ),
+        says(allowed="a number above 0 and at most 1, or null"),
+    ] = None,
+    optimizer: Annotated[Optimizer, Field(description="How weights follow their gradients.")] = "sgd",
+    learning_rate: Annotated[Positive, Field(description="The largest learning rate.")] = 0.005,
+    warmup: Annotated[Natural, Field(description="Epochs over which the learning rate rises to that.")] = 0,
+    schedule: Annotated[
+        Literal["milestones", "cosine"],
+        Field(description="What it does then: fall tenfold at `milestones`, or follow a `cosine` to zero."),
+    ] = "milestones",
+    milestones: Annotated[
+        Distinct[Count],
+        Field(description="Epochs after which the learning rate falls tenfold."),
+        left_out("as a cosine has none", schedule="cosine"),
+    ] = (),
+    momentum: Annotated[ShareOfTheRest, Field(description="Momentum of `sgd`; β₁ of `adamw`.")] = 0.9,
+    weight_decay: WeightDecay = 1e-4,
+    clip_norm: ClipNorm = None,
+    precision: Precision = "auto",
+    compile: Annotated[
+        bool,
+        Field(
+            description="Whether the backbone is compiled first (torch.compile), which is worth it where training "
+            "takes many minutes."
+        ),
+    ] = False,
 ) -> list[dict[str, Any]]:
-    """Minimise the mean loss over the train images by `sgd` or `adamw`; returns the training curve, one dict an epoch.
+    """Training on the source, pruned weights held at zero, head and normalisation statistics frozen.
 
-    backbone: already masked. mask: name → bool tensor on the backbone's device. Every parameter moves but the pruned
-    weights, which stay exactly zero. schedule, milestones, warmup, clip_norm: as in training.recipe.Recipe. least_crop:
-    where given, images are cropped and flipped at random (augmentation.crop_and_flip). precision: `float32`,
-    `bfloat16` (autocast), or `auto`, bfloat16 on a GPU. saved: where it is given, a run that was killed goes on from
-    its last state and ends in the weights that it would have had.
+    Minimises the mean loss over the train images; returns the training curve, one dict an epoch. Every parameter moves
+    but the pruned weights, which stay exactly zero. With the case's `saved` state a run that was killed goes on and
+    ends in the weights that it would have had.
 
     Raises FloatingPointError, naming step and learning rate, when the loss or a weight is not finite. The paper's
     protocol: SGD, 90 epochs at 5e-5, momentum 0.9, weight decay 1e-4, batches of 64, milestones 30, 60 and 80.
@@ -67,9 +96,9 @@ def recover(
         warmup=warmup,
         clip_norm=clip_norm,
     )
-    backbone.eval()
-    objective = _MaskedLoss(backbone, mask, head, loss, label_smoothing, least_crop, precision, compile)
-    return loop.train(objective, train, recipe, seed, saved, what="fine-tuning")
+    case.backbone.eval()
+    objective = _MaskedLoss(case, loss, label_smoothing, least_crop, precision, compile)
+    return loop.train(objective, case.train, recipe, case.seed, case.saved, what="fine-tuning")
 
 
 class _MaskedLoss(Objective):
@@ -77,9 +106,7 @@ class _MaskedLoss(Objective):
 
     def __init__(
         self,
-        backbone: Backbone,
-        mask: Mapping[str, Tensor],
-        head: Head,
+        case: Case,
         loss: str,
         label_smoothing: float,
         least_crop: float | None,
@@ -87,11 +114,12 @@ class _MaskedLoss(Objective):
         compile: bool,
     ):
         super().__init__()
-        self.trained, self.head, self.loss, self.label_smoothing = backbone, head, LOSSES[loss], label_smoothing
+        backbone = case.backbone
+        self.trained, self.head, self.loss, self.label_smoothing = backbone, case.head, LOSSES[loss], label_smoothing
         self.least_crop, self.precision = least_crop, precision
         self.features = torch.compile(backbone) if compile else backbone.__call__
         self.weights = list(backbone.prunable().values())
-        self.keep = [mask[name].to(weight.dtype) for name, weight in backbone.prunable().items()]
+        self.keep = [case.mask[name].to(weight.dtype) for name, weight in backbone.prunable().items()]
 
     def forward(self, images: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         if self.least_crop is not None:

@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from prunetransfer.datasets.splits import Split, uniform_subset
 from prunetransfer.layers.lockstep import Layer, run, walk
 from prunetransfer.layers.rules import Convolution, Use
 from prunetransfer.models.backbones import Backbone
 from prunetransfer.recovery.batchnorm import batchnorms
+from prunetransfer.recovery.case import Case
+from prunetransfer.settings.registry import recovery
+from prunetransfer.settings.types import Unlabelled
 
 # A channel whose deviation is below this share of the dense one is dead: what is left of it is not blown up. Nor is one
 # that is dead in the dense backbone alone damped by more than this.
 DEAD = 1e-3
 
 
-def recover(
-    backbone: Backbone,
-    dense: Backbone,
-    mask: Mapping[str, Tensor],
-    head: None,
-    train: Split,
-    seed: int,
-    *,
-    samples: int,
-) -> None:
-    """Match the moments on `samples` images of `train`, drawn with `seed`, layer by layer in forward order.
+@recovery(labels=False)
+def moments(case: Case, *, samples: Unlabelled = 256) -> None:
+    """Every output channel of every prunable layer gets back the mean and variance that it has in the dense backbone on
+    the same source images, without their labels.
 
+    They are matched on `samples` images of the case, layer by layer in forward order.
     Over images and positions a channel has mean μ and deviation σ, in the dense backbone (d) and in the pruned one as
     it is by then (p). Where a batchnorm reads the layer's output, its statistics μ_r and σ_r² (ε included) become
     σ_r'² = σ_r² σ_p²/σ_d² and μ_r' = μ_p − (μ_d − μ_r) σ_r'/σ_r; else the rows of the weight are scaled by σ_d/σ_p and
@@ -38,8 +34,8 @@ def recover(
     shift its channels: its rows are scaled so that the mean square, less the bias, is the dense one. REPAIR (Jordan et
     al. 2023, arXiv 2211.08403) does this to merged models.
     """
-    images = train.images[uniform_subset(train.images, samples, seed)]
-    norms = norms_of(backbone, images[:1])
+    images = case.images(samples)
+    norms = norms_of(case.backbone, images[:1])
 
     def match(layer: Layer) -> None:
         mean_p, var_p = _moments(layer.use, (part.forward() for part in layer.parts))
@@ -60,7 +56,7 @@ def recover(
             gain = _gain(var_d + (mean_d - shift).square(), var_p + (mean_p - shift).square())
         weight.mul_(gain.view(-1, *[1] * (weight.dim() - 1)))
 
-    walk(dense, backbone, images, match)
+    walk(case.dense, case.backbone, images, match)
 
 
 def _moments(use: Use, outputs: Iterable[Tensor]) -> tuple[Tensor, Tensor]:

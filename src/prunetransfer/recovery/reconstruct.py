@@ -2,34 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor
 
-from prunetransfer.datasets.splits import Split, uniform_subset
 from prunetransfer.layers.lockstep import Layer, walk
 from prunetransfer.layers.rules import parts
-from prunetransfer.models.backbones import Backbone
+from prunetransfer.recovery.case import Case
 from prunetransfer.runtime.devices import spare_memory
+from prunetransfer.settings.registry import recovery
+from prunetransfer.settings.types import Count, Positive, Unlabelled
 
 # Systems that are solved together: those of a CPU stay in a cache.
 SYSTEMS_BYTES = {"cpu": 2**25, "cuda": 2**32}
 
 
-def recover(
-    backbone: Backbone,
-    dense: Backbone,
-    mask: Mapping[str, Tensor],
-    head: None,
-    train: Split,
-    seed: int,
+@recovery(labels=False)
+def reconstruct(
+    case: Case,
     *,
-    samples: int,
-    positions: int,
-    ridge: float,
+    samples: Unlabelled = 256,
+    positions: Annotated[
+        Count,
+        Field(
+            description="Positions of an image (pixels of a layer's output, tokens), drawn at random, that a layer is "
+            "fitted on at most."
+        ),
+    ] = 32,
+    ridge: Annotated[
+        Positive,
+        Field(
+            description="Penalty on moving away from the weights as they were, over the mean square of the layer's "
+            "inputs."
+        ),
+    ] = 0.01,
 ) -> None:
-    """Least squares on `samples` images of `train`, drawn with `seed`, layer by layer in forward order.
+    """The kept weights of each layer are solved anew by ridge least squares, so that the layer writes on source images,
+    without their labels, what it writes in the dense backbone.
+
+    The sums run over `samples` images of the case, layer by layer in forward order.
 
     With a_t the input of the pruned layer at position t of an image, as the layers before it are by then, and y_t what
     the dense layer writes there in the dense backbone, each row w of the weight minimises Σ_t (w·a_t + b − y_t)² +
@@ -37,17 +50,16 @@ def recover(
     j. An input that is always zero, for want of what would feed it, leaves its weights as they are. The objective of
     AdaPrune (Hubara et al. 2021, arXiv 2102.08124) and SparseGPT (Frantar & Alistarh 2023), here for a given mask.
     """
-    images = train.images[uniform_subset(train.images, samples, seed)]
-    budget, generator = spare_memory(backbone.device), torch.Generator().manual_seed(seed)
+    budget, generator = spare_memory(case.backbone.device), torch.Generator().manual_seed(case.seed)
 
     def fit(layer: Layer) -> None:
         use = layer.use
         gram, missing = products(layer, positions, generator)
         penalty = ridge * gram.diagonal(dim1=-2, dim2=-1).mean(-1)
-        change = solve(gram, missing, use.matrices(mask[layer.name]), penalty, budget)
+        change = solve(gram, missing, use.matrices(case.mask[layer.name]), penalty, budget)
         use.weight.add_(use.shaped(change[None])[0].to(use.weight.dtype))
 
-    walk(dense, backbone, images, fit)
+    walk(case.dense, case.backbone, case.images(samples), fit)
 
 
 def products(layer: Layer, most: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:

@@ -1,6 +1,7 @@
 """What a file holds and what a stage's code is: a digest of its script and of all it imports; and the git revision.
 
-Comments, docstrings, formatting and file times do not count; editing what runs does.
+Comments, docstrings, formatting, file times and annotations, which declare settings, do not count; editing what runs
+does.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).parents[1]
-REGISTRIES = ("pruning_score", "pattern")  # decorators that register functions of one module
+REGISTRIES = ("score", "pattern")  # decorators that register functions of one module
+DECLARES = "settings/types.py"  # only what may be set
 
 
 def code_digest(script: Path, *modules: str, entry: str | None = None) -> str:
@@ -87,7 +89,8 @@ def _closure(roots: Iterable[Path], imports: Callable[[Path], Iterable[Path]]) -
 @cache
 def _own_imports(file: Path) -> list[Path]:
     names = [parts[1:] for level, parts in _imported(file) if not level and parts[0] == PACKAGE.name]
-    return [imported for parts in names if parts and (imported := module_file(PACKAGE, parts))]
+    found = (module_file(PACKAGE, parts) for parts in names if parts)
+    return [imported for imported in found if imported and imported != PACKAGE / DECLARES]
 
 
 def _imports_from(file: Path, folders: Sequence[Path]) -> Iterator[Path]:
@@ -121,6 +124,12 @@ def _normalised(file: Path, entry: str | None) -> str:
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             node.body = node.body[1:] or [ast.Pass()]
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        elif isinstance(node, ast.FunctionDef):
+            node.returns = None
+        elif isinstance(node, ast.AnnAssign):
+            node.annotation = ast.Constant(None)
     return ast.unparse(tree)
 
 

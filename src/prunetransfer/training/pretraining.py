@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from typing import Annotated, Any
 
 import torch
+from pydantic import Field
 from torch import nn
 
 from prunetransfer.datasets import samples
 from prunetransfer.datasets.splits import Split
 from prunetransfer.models.backbones import Backbone, extract_features
+from prunetransfer.settings.registry import find
+from prunetransfer.settings.types import (
+    BatchSize,
+    ClipNorm,
+    Epochs,
+    Natural,
+    Optimizer,
+    Positive,
+    Precision,
+    WeightDecay,
+    says,
+)
 from prunetransfer.training.loop import Objective, train
 from prunetransfer.training.monitor import Monitor
 from prunetransfer.training.recipe import Recipe
@@ -51,38 +63,59 @@ def pretrain(
     seed: int,
     saved: SavedState | None = None,
     *,
-    objective: str,
-    epochs: int,
-    optimizer: str,
-    learning_rate: float,
-    weight_decay: float,
-    batch_size: int,
-    clip_norm: float | None = None,
-    first_size: int | None = None,
-    first_epochs: int = 0,
-    held_out: float = 0.0,
-    precision: str = "auto",
+    objective: Annotated[
+        str,
+        Field(
+            description="What is minimised, a class of `prunetransfer.training.objectives`. All but `supervised` need "
+            "`pip install 'prunetransfer[pretraining]'`."
+        ),
+    ] = "supervised",
+    epochs: Epochs,
+    first_size: Annotated[
+        Annotated[int, Field(ge=8)] | None,
+        Field(
+            description="Side in pixels of the images that the first epochs see, where those are to be smaller and "
+            "faster."
+        ),
+        says(allowed="a whole number at least 8, or null"),
+    ] = None,
+    first_epochs: Annotated[Natural, Field(description="How many epochs see images of `first_size`.")] = 0,
+    optimizer: Annotated[Optimizer, Field(description="`sgd` has Nesterov momentum 0.9.")],
+    learning_rate: Annotated[
+        Positive,
+        Field(description="The largest one; it warms up over a tenth of the steps, then follows a cosine to zero."),
+    ],
+    weight_decay: WeightDecay,
+    clip_norm: ClipNorm = 1.0,
+    batch_size: BatchSize = 128,
+    held_out: Annotated[
+        float,
+        Field(
+            gt=0,
+            le=0.5,
+            description="Share of the train images of each class that is not trained on: after each epoch k-NN and "
+            "ridge accuracy are measured on them (table `pretraining`).",
+        ),
+    ] = 0.02,
+    precision: Precision = "auto",
     **settings: Any,
 ) -> tuple[Pretraining, list[dict[str, Any]]]:
     """Train `backbone`, which ends in its features, from scratch; returns the objective as it ended, and the curve.
 
-    split: images uint8 [n, size, size, 3] with their labels. objective: a module of this package, with dashes;
-    settings: its own. optimizer: `sgd` (Nesterov momentum 0.9) or `adamw`; the learning rate warms up over a tenth of
-    the steps, then follows a cosine to zero. first_size, first_epochs: as of `Pretraining`. held_out: the share of
-    each class that is not trained on, to measure k-NN and ridge accuracy after each epoch. saved: as of
-    training.loop.train.
+    split: images uint8 [n, size, size, 3] with their labels. settings: those of the objective. held_out may also be 0,
+    as nothing is measured then. saved: as of training.loop.train.
 
     Raises FloatingPointError when a loss or a weight is not finite or all features are alike; ValueError where a
     package that the objective needs is not installed.
     """
     try:
-        module = importlib.import_module(f"prunetransfer.training.objectives.{objective.replace('-', '_')}")
+        build = find("pretrain", objective).function
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] != "lightly":
             raise
         raise ValueError(f"{objective} needs the package lightly: pip install 'prunetransfer[pretraining]'") from None
     width = extract_features(backbone, split.images[:1]).shape[1]
-    pretraining = module.build(backbone, width, len(split.classes), **settings).to(backbone.device)
+    pretraining = build(backbone, width, len(split.classes), **settings).to(backbone.device)
     pretraining.first_size, pretraining.first_epochs, pretraining.precision = first_size, first_epochs, precision
     if held_out:
         split, pretraining.watch = hold_out(split, held_out, seed)

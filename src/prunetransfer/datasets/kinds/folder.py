@@ -6,11 +6,15 @@ import os
 import unicodedata
 from collections import defaultdict
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+from pydantic import Field
 
 from prunetransfer.datasets.files import ImageFiles, printable
 from prunetransfer.datasets.samples import Samples, held_out
+from prunetransfer.settings.registry import dataset_kind
+from prunetransfer.settings.types import Draw, Encoded, Part, Text, says
 
 EXTENSIONS = (
     *(".jfif", ".jp2", ".jpe", ".jpeg", ".jpg"),
@@ -26,11 +30,28 @@ TAKEN = (
 PassedOver = defaultdict[str, list[Path]]  # why → the files and folders
 
 
-def load(
-    split: str, path: str, train: str | None = None, test: str | None = None, seed: int = 0, *, data_root: Path
+@dataset_kind(images=Encoded)
+def folder(
+    split: str,
+    *,
+    path: Annotated[
+        Text,
+        Field(
+            description="Folder with `train/<class>/` and `test/<class>/` (or `val/`), or with `<class>/` alone; "
+            "relative to `data_root`."
+        ),
+        says(folder="data_root"),
+    ],
+    train: Annotated[Part, Field(description="Folder of the train split in `path`, where it is not `train`.")] = None,
+    test: Annotated[
+        Part, Field(description="Folder of the test split in `path`, where it is not `test` or `val`.")
+    ] = None,
+    seed: Draw = 0,
+    data_root: Path,
 ) -> Samples:
-    """Images at `path`/{train,test}/<class>/* (`val` stands for a missing `test`), or at `path`/<class>/*.
+    """Images of one's own, one folder a class.
 
+    They lie at `path`/{train,test}/<class>/* (`val` stands for a missing `test`), or at `path`/<class>/*.
     train, test: the folders of the splits, where they have other names. In the second layout a draw of 20% of each
     class, which `seed` decides, is the test split. Classes are those of either split, alike if composed and decomposed
     accents are all that differs; they and the files come in order of name. `Samples.passed_over` has the rest of what

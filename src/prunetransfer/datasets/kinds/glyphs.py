@@ -9,6 +9,8 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from prunetransfer.datasets.samples import SPLITS, Samples
+from prunetransfer.settings.registry import dataset_kind
+from prunetransfer.settings.types import Draw, TestPerClass, TrainPerClass
 
 FONTS = {
     "train": (  # DejaVu Sans, Sans Mono and Serif; STIX, which is a Times
@@ -47,9 +49,13 @@ BLUR = 0.8  # largest radius, pixels
 NOISE = 8.0  # standard deviation, grey levels
 
 
-def load(split: str, seed: int = 0, train_per_class: int = 48, test_per_class: int = 20) -> Samples:
-    """Grey 64 × 64 images of the 26 letters, the fonts of a split in turn.
+@dataset_kind()
+def glyphs(
+    split: str, *, seed: Draw = 0, train_per_class: TrainPerClass = 48, test_per_class: TestPerClass = 20
+) -> Samples:
+    """Letters drawn with the fonts that Matplotlib ships; the fonts of the test images are unseen in training.
 
+    Grey 64 × 64 images of the 26 letters, the fonts of a split in turn.
     Size, tilt, position, blur, noise and the grey levels of the paper and the darker ink are drawn anew for each image.
     Raises ValueError if Matplotlib lacks one of the fonts.
     """

@@ -4,29 +4,40 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from PIL.Image import Image
+from pydantic import Field
 
 from prunetransfer.datasets.files import decode
 from prunetransfer.datasets.labels import Labels, numbered, of_column
 from prunetransfer.datasets.samples import Samples
+from prunetransfer.settings.registry import dataset_kind
+from prunetransfer.settings.types import END, Encoded, Part, Text, says
+
+PART = "[A-Za-z0-9_][A-Za-z0-9._-]*"
 
 
-def load(
+@dataset_kind(images=Encoded)
+def huggingface(
     split: str,
-    name: str,
-    subset: str | None = None,
-    revision: str | None = None,
-    train: str = "train",
-    test: str = "test",
-    image: str = "image",
-    label: str = "label",
     *,
+    name: Annotated[
+        str,
+        Field(max_length=96, description="Its name on the hub, as in `uoft-cs/cifar10`."),
+        says(pattern=f"^{PART}(/{PART})?{END}", allowed="a name of the hub, as in uoft-cs/cifar10"),
+    ],
+    subset: Annotated[Part, Field(description="Which of its configurations.")] = None,
+    revision: Annotated[Part, Field(description="Its version: a commit or a tag of the hub.")] = None,
+    train: Annotated[Text, Field(description="The hub's split to train on.")] = "train",
+    test: Annotated[Text, Field(description="The hub's split to test on.")] = "test",
+    image: Annotated[Text, Field(description="Column of the images.")] = "image",
+    label: Annotated[Text, Field(description="Column of the labels.")] = "label",
     folder: Path,
 ) -> Samples:
-    """The rows of the hub's split `train` or `test` in `folder`; nothing is downloaded.
+    """A dataset of the Hugging Face hub, downloaded to `resources/datasets`; needs `prunetransfer[huggingface]`.
 
+    Returns the rows of the hub's split `train` or `test` in `folder`; nothing is downloaded.
     subset, revision: which of the dataset's configurations and versions. Column `image` holds images, `label` classes,
     whole numbers or text; a class is the same in both splits if it has the same name.
     Raises ValueError if `datasets` is not installed or there is no such split or column.

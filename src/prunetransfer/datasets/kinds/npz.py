@@ -5,20 +5,39 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 from PIL import Image
+from pydantic import Field
 
 from prunetransfer.datasets.labels import SHOWN, Labels, numbered, of_array
 from prunetransfer.datasets.samples import SPLITS, Samples, held_out
+from prunetransfer.settings.registry import dataset_kind
+from prunetransfer.settings.types import Count, Draw, Gathered, Text, says
 
 TEST_SHARE = 0.2
 READ = ("images", "labels", "classes", *(f"{split}_{what}" for split in SPLITS for what in ("images", "labels")))
 
 
-def load(split: str, path: str, train: int | None = None, seed: int = 0, *, data_root: Path) -> Samples:
-    """`<split>_images` and `<split>_labels`, or `images` and `labels` to be split; all are read into memory.
+@dataset_kind(images=Gathered)
+def npz(
+    split: str,
+    *,
+    path: Annotated[Text, Field(description="The file; relative to `data_root`."), says(file="data_root")],
+    train: Annotated[
+        Count | None,
+        Field(
+            description="How many of the first images are the train split, the others the test split; left out, a "
+            "seeded 80/20 split."
+        ),
+    ] = None,
+    seed: Draw = 0,
+    data_root: Path,
+) -> Samples:
+    """Arrays of images and labels in one `.npz` file, `images` and `labels` or those of each split (`train_images`).
 
+    All are read into memory.
     Images are uint8 [n, h, w] or [n, h, w, 3], labels whole numbers or text [n] or [n, 1]; the file's `classes` are the
     names, numbers where it has none. Arrays of other names do not count. train: how many of the first images are for
     training, the others for testing; left out, a draw of 20% of each class, which `seed` decides, is the test split.

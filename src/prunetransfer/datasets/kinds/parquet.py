@@ -6,32 +6,46 @@ import json
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL.Image import Image
+from pydantic import Field
 
 from prunetransfer.datasets.files import decode
 from prunetransfer.datasets.labels import Labels, numbered, of_column
 from prunetransfer.datasets.samples import Samples, held_out
 from prunetransfer.datasets.views import Chosen
+from prunetransfer.settings.registry import dataset_kind
+from prunetransfer.settings.types import Draw, Encoded, Files, Text
 
 TEST_SHARE = 0.2
 
 
-def load(
+@dataset_kind(images=Encoded)
+def parquet(
     split: str,
-    train: str | Sequence[str],
-    test: str | Sequence[str] | None = None,
-    image: str = "image",
-    label: str = "label",
-    seed: int = 0,
     *,
+    train: Annotated[
+        Files,
+        Field(
+            description="The files of the train split, or of both where `test` is left out; paths or patterns, "
+            "relative to `data_root`."
+        ),
+    ],
+    test: Annotated[
+        Files | None, Field(description="The files of the test split; left out, a seeded fifth of each class.")
+    ] = None,
+    image: Annotated[Text, Field(description="Column of the images, bytes or a struct `{bytes, path}`.")] = "image",
+    label: Annotated[Text, Field(description="Column of the labels, numbers or text.")] = "label",
+    seed: Draw = 0,
     data_root: Path,
 ) -> Samples:
-    """The rows of the files that `train` or `test` names, by paths or patterns; no `test`: `train` holds both.
+    """Encoded images and labels in Parquet files, as Hugging Face lays them out.
 
+    The rows of the files that `train` or `test` names, by paths or patterns; no `test`: `train` holds both.
     Column `image` holds encoded files, as bytes or as {bytes, path}; column `label` text, or numbers, which the
     `huggingface` entry of each file's schema names where it is there (`labels.numbered`). Without `test` a draw of 20%
     of each class, which `seed` decides, is the test split. Images are read a row group at a time.

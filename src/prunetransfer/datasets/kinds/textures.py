@@ -8,6 +8,8 @@ import numpy as np
 from PIL import Image
 
 from prunetransfer.datasets.samples import SPLITS, Samples
+from prunetransfer.settings.registry import dataset_kind
+from prunetransfer.settings.types import Draw, TestPerClass, TrainPerClass
 
 SIDE = 64
 PERIOD = (12.0, 20.0)  # pixels
@@ -25,8 +27,14 @@ Pattern = Callable[[Grid, Grid, Rng], Grid]
 PATTERNS: dict[str, Pattern] = {}
 
 
-def load(split: str, seed: int = 0, train_per_class: int = 100, test_per_class: int = 50) -> Samples:
-    """RGB 64 × 64 images of ten textures; train and test come from separate random streams."""
+@dataset_kind()
+def textures(
+    split: str, *, seed: Draw = 0, train_per_class: TrainPerClass = 100, test_per_class: TestPerClass = 50
+) -> Samples:
+    """Procedural textures.
+
+    RGB 64 × 64 images of ten textures; train and test come from separate random streams.
+    """
     count = {"train": train_per_class, "test": test_per_class}[split]
     classes = sorted(PATTERNS)
     pixels = np.concatenate(

@@ -11,16 +11,19 @@ import tarfile
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from PIL.Image import Image
+from pydantic import Field
 from torch.utils.data import ConcatDataset
 from torchvision import datasets
 
 from prunetransfer.datasets.files import open_image
 from prunetransfer.datasets.samples import Samples, held_out
 from prunetransfer.datasets.views import Chosen
+from prunetransfer.settings.registry import dataset_kind
+from prunetransfer.settings.types import Draw, Encoded, says
 
 Parts = tuple[Mapping[str, Any], ...]  # arguments of the class, for each part of a split
 
@@ -69,11 +72,28 @@ VARIANTS: dict[str, tuple[str, tuple[str | int, ...]]] = {
 }
 
 
-def load(split: str, name: str, variant: str | int | None = None, seed: int = 0, *, folder: Path) -> Samples:
-    """One split of the dataset that lies in `folder`; nothing is downloaded.
+@dataset_kind(images=Encoded)
+def torchvision(
+    split: str,
+    *,
+    name: Annotated[str, Field(description="The class of `torchvision.datasets`."), says(enum=sorted(SPLITS_OF))],
+    variant: Annotated[
+        str | int | None,
+        Field(
+            description="The task of EMNIST (`balanced`, `byclass`, `bymerge`, `letters`, `digits`, `mnist`), the "
+            "partition of DTD (1 to 10), or the level of FGVCAircraft (`variant`, `family`, `manufacturer`); left "
+            "out, the first."
+        ),
+        says(allowed="a variant of that dataset"),
+    ] = None,
+    seed: Draw = 0,
+    folder: Path,
+) -> Samples:
+    """A dataset of torchvision, downloaded to `resources/datasets`; its splits stand in docs/datasets.md.
 
-    Without official splits a draw of 20% of each class, which `seed` decides, is the test split.
-    Raises ValueError if torchvision has no such dataset or variant, or does not find the files whole.
+    Returns one split of the dataset that lies in `folder`; nothing is downloaded. Without official splits a draw of 20%
+    of each class, which `seed` decides, is the test split. Raises ValueError if torchvision has no such dataset or
+    variant, or does not find the files whole.
     """
     chosen, parts = _variant(name, variant), SPLITS_OF[name]
     opened = [_open(name, folder, **chosen, **part) for part in parts.get(split, UNSPLIT["all"])]

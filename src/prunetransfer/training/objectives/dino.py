@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import copy
+from typing import Annotated
 
 import torch
 from lightly.loss import DINOLoss
 from lightly.models.modules.heads import DINOProjectionHead
 from lightly.models.utils import update_momentum
 from lightly.utils.scheduler import cosine_schedule
+from pydantic import Field
 from torch import Tensor, nn
 
 from prunetransfer.models.backbones import Backbone
+from prunetransfer.settings.registry import objective
+from prunetransfer.settings.types import Count, LeastView, Natural, Share
 from prunetransfer.training.augmentation import random_view
 from prunetransfer.training.pretraining import Pretraining
 
@@ -20,8 +24,10 @@ COLD, WARM = 0.04, 0.07  # the teacher's temperature at first and after the warm
 STEPS_OF_MOMENTUM = 1000
 
 
+@objective("dino")
 class Dino(Pretraining):
-    """Student and teacher; the teacher is kept."""
+    """A student agrees with a slow teacher that sees another view; the teacher is kept (Caron et al. 2021,
+    arXiv 2104.14294)."""
 
     classifies = False
 
@@ -31,19 +37,26 @@ class Dino(Pretraining):
         width: int,
         classes: int,
         *,
-        least_crop: float,
-        outputs: int,
-        momentum: float,
-        warmup: int,
-        local_views: int,
-        local_size: int,
+        least_crop: LeastView = 0.3,
+        outputs: Annotated[
+            Count, Field(description="Dimensions of the heads that student and teacher are compared in.")
+        ] = 2048,
+        momentum: Annotated[
+            Share,
+            Field(description="Momentum of the teacher's weights at first; it rises to 1 on a cosine."),
+        ] = 0.99,
+        warmup: Annotated[
+            Count, Field(description="Epochs over which the teacher's temperature rises from 0.04 to 0.07.")
+        ] = 5,
+        local_views: Annotated[
+            Natural,
+            Field(
+                description="Small views of an image that the student alone sees, each of at most `least_crop` of its "
+                "area."
+            ),
+        ] = 0,
+        local_size: Annotated[int, Field(ge=8, description="Side in pixels of the small views.")] = 32,
     ):
-        """least_crop: the smallest share of an image that a global view shows, and the largest that a local one does.
-
-        outputs: dimensions of the heads. momentum: that of the teacher's weights at first; it rises to 1 on a cosine.
-        warmup: epochs over which the teacher's temperature rises. local_views: small views a step, of `local_size`
-        pixels, for the student alone.
-        """
         super().__init__()
         self.least_crop, self.momentum = least_crop, momentum
         self.local_views, self.local_size = local_views, local_size
@@ -70,6 +83,3 @@ class Dino(Pretraining):
     def after_step(self, progress: float) -> None:
         steps = STEPS_OF_MOMENTUM
         update_momentum(self.trained, self.teacher, cosine_schedule(round(progress * steps), steps, self.momentum, 1.0))
-
-
-build = Dino

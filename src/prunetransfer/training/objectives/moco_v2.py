@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import copy
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from lightly.loss import NTXentLoss
 from lightly.models.modules.heads import MoCoProjectionHead
 from lightly.models.utils import update_momentum
+from pydantic import Field
 from torch import Tensor, nn
 
 from prunetransfer.models.backbones import Backbone
+from prunetransfer.settings.registry import objective
+from prunetransfer.settings.types import Count, LeastView, Positive, Share
 from prunetransfer.training.augmentation import random_view
 from prunetransfer.training.pretraining import Pretraining
 
@@ -21,8 +24,9 @@ DIMENSION = 128
 PARTS = 4
 
 
+@objective("moco-v2")
 class MoCoV2(Pretraining):
-    """Encoder and projection head, their slow copy, and the queue of keys."""
+    """Another view of the same image is told from a queue of other images (Chen et al. 2020, arXiv 2003.04297)."""
 
     classifies = False
 
@@ -32,12 +36,13 @@ class MoCoV2(Pretraining):
         width: int,
         classes: int,
         *,
-        least_crop: float,
-        queue: int,
-        temperature: float,
-        momentum: float,
+        least_crop: LeastView = 0.2,
+        queue: Annotated[Count, Field(description="Keys of earlier images that an image is told from.")] = 4096,
+        temperature: Annotated[Positive, Field(description="Similarities are divided by it.")] = 0.1,
+        momentum: Annotated[
+            Share, Field(description="Momentum of the weights of the slow encoder, which makes the keys.")
+        ] = 0.99,
     ):
-        """least_crop: the smallest share of an image that a view shows. momentum: that of the slow copy's weights."""
         super().__init__()
         self.kept, self.least_crop, self.momentum = backbone, least_crop, momentum
         self.trained = nn.Sequential(backbone, MoCoProjectionHead(width, width, DIMENSION))
@@ -63,6 +68,3 @@ class MoCoV2(Pretraining):
         bank = self.contrast.memory_bank
         bank.bank.copy_(state["queue"])
         bank.bank_ptr.copy_(state["place"])
-
-
-build = MoCoV2

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
 from prunetransfer.heads.losses import cross_entropy
 from prunetransfer.models.backbones import Backbone
+from prunetransfer.settings.registry import objective
+from prunetransfer.settings.types import LabelSmoothing, Natural
 from prunetransfer.training.augmentation import resize, shift_and_flip
 from prunetransfer.training.pretraining import Pretraining
 
 
+@objective("supervised")
 class Supervised(Pretraining):
-    """A backbone and its classifier."""
+    """Cross-entropy on the images' own labels."""
 
-    def __init__(self, backbone: Backbone, width: int, classes: int, *, label_smoothing: float, shift: int):
-        """label_smoothing: share of each target that is spread over all classes. shift: the largest one, in pixels."""
+    def __init__(
+        self,
+        backbone: Backbone,
+        width: int,
+        classes: int,
+        *,
+        label_smoothing: LabelSmoothing = 0.1,
+        shift: Annotated[
+            Natural,
+            Field(description="The largest random translation in pixels, drawn with a horizontal flip."),
+        ] = 8,
+    ):
         super().__init__()
         self.kept, self.trained = backbone, nn.Sequential(backbone, nn.Linear(width, classes))
         self.label_smoothing, self.shift = label_smoothing, shift
@@ -29,6 +45,3 @@ class Supervised(Pretraining):
 
     def classifier(self) -> nn.Linear:
         return self.trained[1]
-
-
-build = Supervised

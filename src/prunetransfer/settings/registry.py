@@ -1,0 +1,132 @@
+"""All that a config calls by name: a decorator registers a function under its own name and states what it needs.
+
+The settings of a function are its keyword-only parameters, `samples: Annotated[Count, Field(description="…")] = 256`.
+`python -m prunetransfer.config.schema` writes settings and needs into the config's schema, from which a plan reads them
+without importing the function. A file that the config names among its `plugins` registers functions in the same way.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import inspect
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+PACKAGE = __name__.partition(".")[0]
+# Where the functions of each section of the schema are, by name.
+MODULES = {
+    "datasets": "datasets.kinds.{name}",
+    "scores": "pruning.scores",
+    "recoveries": "recovery.{name}",
+    "readouts": "evaluation.grid",
+    "pretrain": "training.objectives.{name}",
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered function, what it needs, and the model of settings that it takes beside its own, if any."""
+
+    function: Callable[..., Any]
+    needs: Mapping[str, Any]
+    model: type | None = None
+
+    @property
+    def module(self) -> Any:
+        return sys.modules[self.function.__module__]
+
+
+REGISTRY: dict[str, dict[str, Entry]] = {section: {} for section in MODULES}
+
+
+def dataset_kind(*, images: type | None = None) -> Callable:
+    """Register `kind(split, *, …) -> Samples`: one split, "train" or "test", of a dataset.
+
+    images: the settings of their preparation, `types.Gathered` or `types.Encoded`; None, where nothing can be wrong
+    with them. A kind that asks by keyword for `data_root` is given the folder that relative paths start from, one that
+    asks for `folder` the files that its module's `download` fetched.
+    """
+    return _register("datasets", images)
+
+
+def score(*, structure: type | None) -> Callable:
+    """Register `score(weights, curvature, *, …)`: name → one number ≥ 0 a prunable weight.
+
+    structure: the curvature that it reads and how that is measured, `scores.Diagonal` or `scores.Block`; None: the
+    score reads no data, its curvature is empty.
+    """
+    return _register("scores", structure, structure=structure and structure.NAME)
+
+
+def recovery(*, labels: bool, resumable: bool = False) -> Callable:
+    """Register `recovery(case, *, …)`, which changes the pruned backbone of a `recovery.case.Case` in place.
+
+    labels: does it read labels and the source's head? resumable: does it go on from a saved state, and return a curve?
+    """
+    return _register("recoveries", labels=labels, resumable=resumable)
+
+
+def readout(*, train: bool) -> Callable:
+    """Register `readout(dense_head, test, train, *, …) -> Reading`.
+
+    train: does it read the target's train images? What it asks for by keyword are keys of the study.
+    """
+    return _register("readouts", train=train)
+
+
+def objective(name: str) -> Callable:
+    """Register a class of `training.pretraining.Pretraining`, whose settings are the keywords of its `__init__`."""
+    return _register("pretrain", name=name)
+
+
+def _register(section: str, model: type | None = None, *, name: str | None = None, **needs: Any) -> Callable:
+    def register(function: Callable) -> Callable:
+        own, known = name or function.__name__, REGISTRY[section]
+        if own in known and known[own].function.__module__ != function.__module__:
+            raise ValueError(f"{section}: {own!r} is registered already, by {known[own].function.__module__}")
+        known[own] = Entry(function, needs, model)
+        return function
+
+    return register
+
+
+def module_of(section: str, name: str) -> str:
+    """The module of a function of the package's own, below the package."""
+    return MODULES[section].format(name=name.replace("-", "_"))
+
+
+def find(section: str, name: str, plugin: Mapping[str, str] | None = None) -> Entry:
+    """What is registered under a name; imports its module, or the `file` of the user's that has it, a `plugin`."""
+    if plugin:
+        import_file(Path(plugin["file"]))
+    else:
+        importlib.import_module(f"{PACKAGE}.{module_of(section, name)}")
+    return REGISTRY[section][name]
+
+
+def import_file(file: Path) -> str:
+    """Import a file of the user's, whose folder it may import from too; returns the name that its module has here."""
+    file = file.resolve()
+    name = f"{PACKAGE}_plugin_{sha256(bytes(file)).hexdigest()[:8]}"
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, file)
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        sys.path.append(str(file.parent))
+        try:
+            spec.loader.exec_module(sys.modules[name])
+        except BaseException:
+            del sys.modules[name]
+            raise
+        finally:
+            sys.path.remove(str(file.parent))
+    return name
+
+
+def keywords(function: Callable) -> Sequence[inspect.Parameter]:
+    """The keyword-only parameters of a function, or of a class."""
+    return [p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
