@@ -383,7 +383,7 @@ def test_the_tables_that_a_figure_draws_are_known_without_matplotlib():
 
 
 def test_tables_analysis_and_figures_import_no_torch_and_no_pyplot():
-    modules = ["tables", "analysis.summary", "analysis.verdicts", "figures.retention", "figures.heatmap"]
+    modules = ["storage.tables", "report.summary", "analysis.verdicts", "figures.retention", "figures.heatmap"]
     imports = "; ".join(f"import prunetransfer.{module}" for module in [*modules, "figures.layers"])
     check = f"import sys; {imports}; print({{'torch', 'matplotlib.pyplot', 'snakemake'}} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)

@@ -170,7 +170,11 @@ def test_each_runs_like_the_packages_own(folder, tmp_path):
     case = Case(recovered, backbone, {}, None, images, 0)
     assert find("recoveries", "grow", place).function(case, factor=3.0) is None
     assert all(torch.equal(w, 3 * weights[name]) for name, w in recovered.prunable().items())
-    write_mask(tmp_path / "mask", {name: (w > 0).numpy() for name, w in weights.items()}, {"sparsity": 0.5})
+    write_mask(
+        tmp_path / "mask",
+        {name: (w > 0).numpy() for name, w in weights.items()},
+        {"pattern": "unstructured", "sparsity": 0.5},
+    )
     readouts = {"first_class": {"plugin": place}}
     rows, _ = evaluate_masks(backbone, Target(head_of(backbone), images, readouts, images), [tmp_path / "mask"])
     assert rows[0]["readout"] == "first_class" and rows[0]["correct"] == int((images.labels == 0).sum())
