@@ -7,12 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 
-def split_name(name: str) -> tuple[str, str | None]:
-    """`block@digits` → (`block`, `digits`); `magnitude` → (`magnitude`, None)."""
-    first, _, dataset = name.partition("@")
-    return first, dataset or None
-
-
 @dataclass(frozen=True)
 class Job:
     """One job, by its files' names; what they do not have is None. mask: as the file is called, `0.5`."""
@@ -30,8 +24,8 @@ class Job:
     @classmethod
     def parse(cls, wildcards: Mapping[str, str]) -> Job:
         """The job of a rule's wildcards, as Snakemake has them or as a file's metadata do; others are passed over."""
-        score, prune_source = split_name(wildcards.get("criterion", ""))
-        recovery, tuned_on = split_name(wildcards.get("recovery", ""))
+        score, prune_source = _split(wildcards.get("criterion", ""))
+        recovery, tuned_on = _split(wildcards.get("recovery", ""))
         same = {name: wildcards.get(name) for name in ("backbone", "mask", "targets", "dataset")}
         seed = wildcards.get("seed")  # Snakemake's wildcards are a list: `in` would look among the values
         return cls(
@@ -67,3 +61,9 @@ class Job:
     def is_shared(self) -> bool:
         """Do all seeds share its files, as nothing of them is drawn: those of a data-free mask, not recovered?"""
         return self.prune_source is None and self.recovery in (None, "none")
+
+
+def _split(name: str) -> tuple[str, str | None]:
+    """`block@digits` → (`block`, `digits`); `magnitude` → (`magnitude`, None)."""
+    first, _, dataset = name.partition("@")
+    return first, dataset or None
