@@ -209,11 +209,11 @@ def test_a_wrong_use_is_explained(changes, line, folder, schema):
         ),
         (
             SCORE + "block(weights, curvature): ...\n",
-            "scores has 'block' already; give yours another name",
+            "scores has 'block' already",
         ),
         (
             SCORE + "saliency(weights, curvature): ...\n",
-            "'saliency' is registered already",
+            "scores has 'saliency' already",
         ),
         ("raise SystemExit(3)\n", "line 1: SystemExit: 3"),
     ],

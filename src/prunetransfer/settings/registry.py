@@ -88,7 +88,7 @@ def _register(section: str, model: type | None = None, *, name: str | None = Non
     def register(function: Callable) -> Callable:
         own, known = name or function.__name__, REGISTRY[section]
         if own in known and known[own].function.__module__ != function.__module__:
-            raise ValueError(f"{section}: {own!r} is registered already, by {known[own].function.__module__}")
+            raise ValueError(f"{section} has {own!r} already, of {known[own].function.__module__}")
         known[own] = Entry(function, needs, model)
         return function
 
