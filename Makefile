@@ -23,7 +23,7 @@ run: install
 	$(SNAKEMAKE) --cores $(CORES)
 
 plan: install ## what a run would do and take, before anything runs: jobs a stage, hours, disk, downloads
-	@$(VENV)/bin/python workflow/plan.py $(if $(STUDY),--configfile $(STUDY))
+	@$(RUN) prunetransfer plan $(if $(STUDY),--configfile $(STUDY))
 
 weights: install ## fetch all weights of the study, so that its jobs need no network
 	$(SNAKEMAKE) weights --cores $(CORES)

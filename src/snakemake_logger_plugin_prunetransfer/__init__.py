@@ -1,7 +1,8 @@
-"""Snakemake's output for people (`logger: prunetransfer` in a profile): a line for each finished or long job, errors
-in full, and what Snakemake repeats once.
+"""Snakemake's output for people (`logger: prunetransfer` in a profile): a line for each finished or long job, warnings
+and errors in full.
 
-Snakemake's own log, with every job's details, goes on in `.snakemake/log`. A dry run and `--verbose` print as ever.
+Lines follow the events that Snakemake's log names, and no wording of its messages. Its own log, with every job's
+details, goes on in `.snakemake/log`. A dry run and `--verbose` print as ever.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import sys
 import threading
 import time
 
+from snakemake.common import NOTHING_TO_BE_DONE_MSG
 from snakemake.logging import ColorizingTextHandler, DefaultFilter, DefaultFormatter
 from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.base import LogHandlerBase
@@ -19,16 +21,6 @@ from snakemake_interface_logger_plugins.common import LogEvent
 from prunetransfer.runtime.caches import settle_caches
 from snakemake_logger_plugin_prunetransfer.progress import Progress
 
-# How lines begin that tell of Snakemake's work, not of the study's.
-CHATTER = (
-    "Assuming unrestricted shared filesystem",
-    "Job ",  # … has been submitted with SLURM jobid
-    "Removing temporary output",
-    "Select jobs to execute",
-    "Submitted array job",
-    "Touching output file",
-    "Using shell",
-)
 SECONDS_BETWEEN_LOOKS = 5.0  # for jobs that run long
 
 
@@ -44,7 +36,6 @@ class LogHandler(LogHandlerBase):
         self._stream = ColorizingTextHandler(settings.nocolor, sys.stdout if settings.stdout else sys.stderr)
         self._stream.setFormatter(DefaultFormatter(settings.quiet, settings.show_failed_logs))
         self._wanted = DefaultFilter(settings.quiet, False, False, False, settings.printshellcmds).filter
-        self._told: set[str] = set()
         self._watch = threading.Thread(target=self._tell_of_long_jobs, daemon=True)
 
     @property
@@ -87,9 +78,6 @@ class LogHandler(LogHandlerBase):
                 return record
             case LogEvent.GROUP_ERROR | LogEvent.ERROR:
                 return record
-            case None if record.levelno > logging.INFO:
-                return record
-            case None if (notice := record.getMessage()) not in self._told and not notice.startswith(CHATTER):
-                self._told.add(notice)  # that it will exit, Snakemake says at every turn until it does
+            case None if record.levelno > logging.INFO or record.msg == NOTHING_TO_BE_DONE_MSG:
                 return record
         return None

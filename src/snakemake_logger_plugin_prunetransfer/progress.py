@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from math import sqrt
 from statistics import fmean, stdev
 
 # How a wildcard is said; seed 0 and no recovery are not worth a word.
-SAID = {"sparsity": "at {}", "targets": "→ {}", "seed": "seed {}"}
+SAID = {"mask": "at {}", "targets": "→ {}", "seed": "seed {}"}
 UNSAID = {("seed", "0"), ("recovery", "none")}
 LONG = 60.0  # seconds after which a job that has not finished gets a line
 NAMED = 3  # such jobs that one line names
@@ -68,7 +69,7 @@ class Progress:
         self._taken[rule].append(seconds)
         self._left[rule] -= 1
         left = self.left(now)
-        end = "" if left is None else f", {_about(left)} left"
+        end = "" if left is None else f", about {_clock(round(left, -1))} left"
         return f"{self._place()} {_clock(now - self._begin)} {seconds:7.1f} s  {what}{end}"
 
     def left(self, now: float) -> float | None:
@@ -111,13 +112,4 @@ def _spaced(rule: str) -> str:
 
 
 def _clock(seconds: float) -> str:
-    minutes, seconds = divmod(int(seconds), 60)
-    return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
-
-
-def _about(seconds: float) -> str:
-    if seconds < 55:
-        return f"about {max(10, round(seconds, -1)):.0f} s"
-    if seconds < 5400:
-        return f"about {round(seconds / 60):.0f} min"
-    return f"about {seconds / 3600:.1f} h"
+    return str(timedelta(seconds=int(seconds)))

@@ -21,7 +21,7 @@ from unit.networks import BACKBONES, backbone_of, images_of
 from prunetransfer.storage.artifacts import read_metadata, read_tensors, write_tensors
 
 SCRIPTS = Path(__file__).parents[2] / "workflow/scripts"
-JOB = {"backbone": "net", "criterion": "block@a", "seed": "0", "sparsity": "0.3", "targets": "a", "dataset": "a"}
+JOB = {"backbone": "net", "criterion": "block@a", "seed": "0", "mask": "0.3", "targets": "a", "dataset": "a"}
 LANDSCAPE = {"samples": 12, "eigenvalues": 2, "draws": None, "hessian_eigenvalue": True}
 
 
@@ -78,7 +78,7 @@ def run(folder: Path, landscape: bool) -> None:
     script("fit_head", Named(weights=weights, train=train), Named(head), backbone | ridge)
     source = {"weights": weights, "head": head, "train": train}
     script("compute_score", Named(**source), Named(score), backbone | {"score": {"score": "block", **BLOCK}})
-    script("build_mask", Named(score), Named(mask), {})
+    script("build_mask", Named(score), Named(mask), {"mask": {"pattern": "unstructured", "sparsity": 0.3}})
     recoveries = {"finetune": TUNED | {"precision": "auto"}, "reconstruct": RECOVERED["reconstruct"][0]}
     for name, settings in recoveries.items():
         params = backbone | {"recovery": {"recovery": name, **settings}}

@@ -201,9 +201,10 @@ def register_readout(readout: str, settings: Mapping[str, Any]) -> None:
         rows = []
         with tempfile.TemporaryDirectory() as folder:
             mask, weights = Path(folder) / "mask.safetensors", Path(folder) / "weights.safetensors"
-            write_mask(mask, global_mask(scores, 0.2), {"sparsity": 0.2})
+            write_mask(mask, global_mask(scores, 0.2), {"pattern": "unstructured", "sparsity": 0.2})
             state = {name: tensor.cpu().numpy() for name, tensor in case.pruned().network.state_dict().items()}
-            write_tensors(weights, state, {"sparsity": SPARSITY, "achieved_sparsity": SPARSITY})
+            described = {"pattern": "unstructured", "sparsity": SPARSITY, "achieved_sparsity": SPARSITY}
+            write_tensors(weights, state, described)
             for evaluate, path in ((evaluate_masks, mask), (evaluate_recovered, weights)):
                 rows += evaluate(backbone, Target(head, split, {readout: settings}, split), [path])[0]
         numbers = [row[key] for row in rows for key in ("correct", "dense_top1", "retention", "loss", "dense_loss")]
@@ -231,7 +232,6 @@ SCORED: dict[str, tuple[str, dict[str, Any], float]] = {
         DIAGONAL | {"matrix": "fisher", "draws": 2, "loss": "cross_entropy"},
         1e-4,
     ),
-    "diagonal, hessian": ("diagonal", DIAGONAL | {"matrix": "hessian", "draws": 2}, 1e-4),
     "block": ("block", BLOCK, 1e-4),
     "block, more images than weights": ("block", BLOCK | {"block_size": 64}, 1e-4),
     "block, relative damping": ("block", BLOCK | {"damping_relative": True}, 1e-4),

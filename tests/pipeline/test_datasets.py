@@ -9,6 +9,8 @@ from unit.torchvision_files import WRITERS
 
 from prunetransfer.datasets.splits import read_split
 from prunetransfer.storage.artifacts import read_metadata
+from prunetransfer.storage.schemas.registry import TABLES
+from prunetransfer.storage.tables import read_table
 
 
 @pytest.fixture
@@ -49,6 +51,39 @@ def test_images_are_prepared_anew_for_each_crop_mode(new_study):
     new_study.config = config
     prepared = {job for job in new_study.planned() if job.startswith("images/red")}
     assert prepared == {f"images/red-8-bicubic-1.0{mode}" for mode in ("", "-squash", "-border-808080")}
+
+
+def test_what_shows_the_images_of_the_source_has_its_role_under_every_name(new_study):
+    datasets = new_study.config["datasets"] | {
+        "half": {"view_of": "red", "per_class": {"train": 6}},
+        "quarter": {"view_of": "half", "per_class": {"train": 3}, "seed": 1},
+        "again": {"kind": "folder", "path": "./images/red/", "seed": 3},
+    }
+    new_study.config |= {
+        **{"datasets": datasets, "sources": ["red"], "targets": ["quarter", "again", "blue"], "targets_per_job": 3},
+        **{"scores": {"diagonal": {"samples": 8}}, "sparsities": [0.4], "recoveries": {"none": {}}},
+        "landscape": {"samples": 8, "eigenvalues": 1, "steps": 1, "sparsities": [0.4]},
+    }
+    new_study.run(*(f"results/tiny/tables/{name}.parquet" for name in ("accuracy", "verdicts", "perturbations")))
+    tables = {
+        name: read_table(new_study.folder / f"results/tiny/tables/{name}.parquet", TABLES[name])
+        for name in ("accuracy", "intervals", "predicted_loss", "perturbations", "paths")
+    }
+    expected = {"quarter": "source", "again": "source", "blue": "transfer"}
+    for name in ("accuracy", "intervals", "predicted_loss"):
+        assert dict(zip(tables[name]["target"], tables[name]["role"], strict=True)) == expected, name
+    for name in ("perturbations", "paths"):
+        assert dict(zip(tables[name]["task"], tables[name]["role"], strict=True)) == expected | {"red": "source"}, name
+    accuracy = tables["accuracy"].set_index("target")
+    assert accuracy["own_sources"].where(accuracy["own_sources"].notna(), None).to_dict() == {
+        **{"quarter": "red", "again": "red", "blue": None}
+    }
+    assert set(accuracy["pattern"]) == {"unstructured"} and set(accuracy["sparsity"]) == {0.4}
+    # A dataset that nobody asks for leaves what was computed.
+    datasets["more"] = {"view_of": "red", "classes": ["level60", "level180"]}
+    new_study.config |= {"datasets": datasets}
+    made = {"images", "heads", "scores", "masks", "evaluations", "perturbations"}
+    assert not made & {job.split("/")[0] for job in new_study.planned()}
 
 
 def test_a_changed_base_prepares_its_views_anew_and_no_other(with_usps):

@@ -21,11 +21,11 @@ def no_findings(**tables: pd.DataFrame) -> Findings:
     return Findings(**empty(*names) | tables)
 
 
-def findings(outcomes: pd.DataFrame, labels=None, tuned=("finetune",), **tables: pd.DataFrame) -> Findings:
+def findings(outcomes: pd.DataFrame, labels=None, **tables: pd.DataFrame) -> Findings:
     """All that is judged by the study's defaults; labels: as for `grouped`; tables: given instead."""
     alike = grouped(outcomes, labels or {})
     made = {
-        "verdicts": judge(outcomes, 0.05, 0.95, tuned),
+        "verdicts": judge(outcomes, 0.05, 0.95),
         "safe_sparsity": safe_table(outcomes, alpha=0.05, delta=0.1, seed=0, confidence=0.95),
         "retention": mean_retentions(outcomes, 0.95),
         "pretrainings": pretraining_retentions(alike, 0.95),

@@ -9,10 +9,9 @@ import pytest
 from safetensors.numpy import save_file
 
 import prunetransfer
-from prunetransfer.storage import artifacts
+from prunetransfer.storage import artifacts, provenance
 from prunetransfer.storage.artifacts import (
     ArtifactError,
-    provenance,
     read_metadata,
     read_tensors,
     write_atomically,
@@ -144,8 +143,16 @@ def test_files_of_other_programs_are_refused(tmp_path):
             read(path)
 
 
-def test_provenance_names_settings_and_versions():
-    found = provenance({"alpha": 1.0})
-    assert found["settings"] == {"alpha": 1.0}
-    versions = found["versions"]
+def test_a_file_of_a_stage_says_how_it_was_made(tmp_path):
+    with provenance.of_stage("fit_head", "0f", {"backbone": "net", "seed": "3"}, {"alpha": 1.0}):
+        write_tensors(tmp_path / "made", TENSORS, {"classes": ["a"]})
+        provenance.note(device="a GPU")
+        write_tensors(tmp_path / "told", TENSORS, {"settings": {"alpha": 2.0}})
+    write_tensors(tmp_path / "later", TENSORS, {})
+    made, told, later = (read_metadata(tmp_path / name) for name in ("made", "told", "later"))
+    assert (made["stage"], made["code"], made["seed"], made["wildcards"]["backbone"]) == ("fit_head", "0f", 3, "net")
+    assert (made["settings"], made["device"], made["classes"]) == ({"alpha": 1.0}, "cpu", ["a"])
+    assert (told["settings"], told["device"]) == ({"alpha": 2.0}, "a GPU")
+    versions = made["versions"]
     assert (versions["prunetransfer"], versions["python"]) == (prunetransfer.__version__, platform.python_version())
+    assert list(later) == ["order"]

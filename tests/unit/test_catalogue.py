@@ -22,8 +22,10 @@ def backbones(repository, tmp_path_factory) -> dict:
     (root / "data/mine").mkdir(parents=True)
     page = (repository / "docs/catalogue.md").read_text(encoding="utf-8")
     entries = yaml.safe_load(re.search(r"```yaml\n(backbones:.*?)```", page, re.DOTALL)[1])
-    table = re.findall(r"^\| (\w[\w-]*) \|", page.partition("| backbone |")[2], re.MULTILINE)
-    assert table == list(entries["backbones"])
+    table = dict(re.findall(r"^\| (\w[\w-]*) \| [^|]+ \| (\S+) \|", page.partition("| backbone |")[2], re.MULTILINE))
+    assert list(table) == list(entries["backbones"])
+    sizes = yaml.safe_load((repository / "src/prunetransfer/data/megabytes.yaml").read_text(encoding="utf-8"))
+    assert {name: int(size) for name, size in table.items() if size != "–"} == sizes
     return validate_config(STUDY | entries, repository / "workflow/schemas/config.schema.json", root)["backbones"]
 
 

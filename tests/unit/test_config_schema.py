@@ -67,8 +67,7 @@ def test_the_schema_chooses_among_what_the_library_has(schema):
     """Where a choice is a table of the library's and no registry."""
     properties, scores = schema["properties"], schema["$defs"]["scores"]
     diagonal, block = (scores[name]["properties"] for name in ("diagonal", "block"))
-    assert tuple(block["matrix"]["enum"]) == MATRICES
-    assert tuple(diagonal["matrix"]["enum"]) == (*MATRICES, "hessian")
+    assert tuple(diagonal["matrix"]["enum"]) == tuple(block["matrix"]["enum"]) == MATRICES
     assert diagonal["sampling"]["enum"] == block["sampling"]["enum"] == list(SAMPLINGS)
     assert diagonal["loss"]["enum"] == block["loss"]["enum"] == list(LOSSES)
     assert properties["head"]["properties"]["kind"]["enum"] == list(KINDS)
@@ -109,7 +108,7 @@ def test_the_schema_is_a_json_schema_in_which_every_key_is_described(schema):
 
 
 @pytest.mark.parametrize("draws", [None, 3])
-@pytest.mark.parametrize("matrix", ["fisher", "ggn", "hessian"])
+@pytest.mark.parametrize("matrix", ["fisher", "ggn"])
 def test_curvature_that_draws_may_be_told_how_often(matrix, draws, schema, root):
     config = changed("scores/diagonal", {"matrix": matrix, "draws": draws})
     assert validate_config(config, schema, root)["scores"]["diagonal"]["draws"] == draws

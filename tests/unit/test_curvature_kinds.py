@@ -11,13 +11,11 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
-from torch.func import functional_call
-from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch import Tensor
 from unit.networks import BACKBONES, backbone_of, head_of, images_of
 
 from prunetransfer.criteria import block, diagonal
-from prunetransfer.curvature import gradients, hutchinson
+from prunetransfer.curvature import gradients
 from prunetransfer.curvature.grad_outputs import MATRICES, grad_outputs
 from prunetransfer.curvature.gradients import layer_gradients
 from prunetransfer.heads import Head
@@ -183,83 +181,3 @@ def test_what_cannot_be_is_refused():
         grad_outputs("hutchinson", "squared", None, seed=0)
     with pytest.raises(ValueError, match="empirical curvature draws nothing, so draws must be left out, not 3"):
         grad_outputs("empirical", "squared", 3, seed=0)
-
-
-# --- Hutchinson -------------------------------------------------------------------------------------------------------
-
-
-def explicit_hessian(backbone: Backbone, head: Head, loss: str) -> Tensor:
-    """[p, p] of the mean loss by all prunable weights together."""
-    weights = {name: weight.detach() for name, weight in backbone.prunable().items()}
-    sizes = [weight.numel() for weight in weights.values()]
-
-    def mean_loss(flat: Tensor) -> Tensor:
-        parts = zip(weights.items(), flat.split(sizes), strict=True)
-        swapped = {f"network.{name}": part.view(weight.shape) for (name, weight), part in parts}
-        outputs = head(functional_call(backbone, swapped, (IMAGES.images,)))
-        return torch.stack([written_out(loss, f, y) for f, y in zip(outputs, IMAGES.labels, strict=True)]).mean()
-
-    with sdpa_kernel(SDPBackend.MATH):
-        return torch.func.hessian(mean_loss)(torch.cat([weight.flatten() for weight in weights.values()]))
-
-
-@pytest.mark.parametrize("loss", LOSSES)
-def test_hutchinson_estimates_the_diagonal_of_the_hessian(backbone, loss):
-    """A probe's variance is Σ_k≠j H_jk²: no error exceeds 6 standard errors, and their spread is as stated."""
-    head, draws = head_of(backbone), 200
-    hessian = explicit_hessian(backbone, head, loss)
-    found = hutchinson.hessian_diagonal(backbone, head, IMAGES.images, IMAGES.labels, LOSSES[loss], draws, seed=0)
-    estimate, exact = torch.cat([values.flatten() for values in found.values()]), hessian.diagonal()
-    standard_error = ((hessian.square().sum(1) - exact.square()).clamp(min=0) / draws).sqrt()
-    used = standard_error > 1e-12
-    assert used.float().mean() > 0.5
-    torch.testing.assert_close(estimate[~used], exact[~used], rtol=1e-9, atol=1e-12)
-    deviations = ((estimate - exact) / standard_error)[used]
-    assert deviations.abs().max() < 6
-    assert 0.7 < deviations.square().mean() < 1.4
-
-
-def test_probes_depend_on_the_seed_alone():
-    backbone = backbone_of("conv").double()
-    head = head_of(backbone)
-    first, again, other = (diagonal_of(backbone, head, "hessian", "squared", seed=seed)[0] for seed in (0, 0, 1))
-    assert all(torch.equal(again[name], values) for name, values in first.items())
-    assert not torch.allclose(other["fc.weight"], first["fc.weight"], rtol=1e-2)
-    default, _ = diagonal_of(backbone, head, "hessian", "squared", draws=16)
-    assert all(torch.equal(default[name], values) for name, values in first.items())
-
-
-class Channels(nn.Module):
-    """f_c = w_c x̄_c: with the squared loss the Hessian is diagonal, the mean of x̄_c² over the images."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.scale = nn.Conv2d(3, 3, 1, groups=3, bias=False)
-        self.unused = nn.Linear(2, 2)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.scale(x).mean((2, 3))
-
-
-@pytest.mark.parametrize("images_at_once", [2, 16])
-def test_one_probe_is_exact_where_the_hessian_is_diagonal(images_at_once, monkeypatch):
-    monkeypatch.setattr(hutchinson, "IMAGES_AT_ONCE", images_at_once)
-    backbone = Backbone(Channels(), [0.5, 0.4, 0.3], [0.2, 0.25, 0.3]).double()
-    head = Head(torch.eye(3).double(), torch.zeros(3).double(), alpha=1.0)
-    found, record = diagonal_of(backbone, head, "hessian", "squared", draws=1)
-    means = ((IMAGES.images.double() / 255).mean((1, 2)) - backbone.mean.flatten()) / backbone.std.flatten()
-    torch.testing.assert_close(found["scale.weight"].flatten(), means.square().mean(0), rtol=1e-12, atol=0)
-    assert (found["unused.weight"] == 0).all()
-    assert record["negative"] == 0
-
-
-def test_estimates_below_zero_count_as_zero_and_are_recorded():
-    backbone = backbone_of("conv").double()
-    head = head_of(backbone)
-    found, record = diagonal_of(backbone, head, "hessian", "cross_entropy", draws=1)
-    settings = (backbone, head, IMAGES.images, IMAGES.labels, LOSSES["cross_entropy"])
-    estimate = hutchinson.hessian_diagonal(*settings, draws=1, seed=0)
-    assert all(torch.equal(values, estimate[name].clamp(min=0)) for name, values in found.items())
-    assert record["negative"] == torch.cat([values.flatten() for values in estimate.values()]).lt(0).double().mean()
-    assert 0.05 < record["negative"] < 0.6
-    assert record["images"]["per_class"] == {"a": 2, "b": 2, "c": 1}

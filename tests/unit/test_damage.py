@@ -21,7 +21,13 @@ from prunetransfer.storage.tables import read_table, table_metadata, write_table
 
 CPU = torch.device("cpu")
 WEIGHTS = {"conv.weight": np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4), "steps": np.array(7)}
-ANSWERS = {"sparsity": [0.1, 0.5], "readout": "zero_shot", "target": "red", "predicted": [[0, 1], [1, 1]]}
+ANSWERS = {
+    "pattern": "unstructured",
+    "sparsity": [0.1, 0.5],
+    "readout": "zero_shot",
+    "target": "red",
+    "predicted": [[0, 1], [1, 1]],
+}
 
 
 def prepared(path: Path) -> None:

@@ -10,7 +10,6 @@ import torch
 from gpu.pretended import pretended_gpu
 
 from prunetransfer.runtime import devices
-from prunetransfer.storage import provenance as process
 
 WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 
@@ -18,7 +17,6 @@ WORKSPACE = "CUBLAS_WORKSPACE_CONFIG"
 @pytest.fixture(autouse=True)
 def one_process(monkeypatch):
     """Leaves nothing behind of what a job does to its process."""
-    monkeypatch.setattr(process, "_noted", dict(process._noted))
     monkeypatch.setenv(WORKSPACE, "")  # so that it is as before, afterwards
     monkeypatch.delenv(WORKSPACE)
 

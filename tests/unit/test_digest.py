@@ -46,9 +46,9 @@ def forget() -> None:
         cached.cache_clear()
 
 
-def code_digest(script: Path, *modules: str, score: str | None = None) -> str:
+def code_digest(script: Path, *modules: str, entry: str | None = None) -> str:
     forget()
-    return digest.code_digest(script, *modules, score=score)
+    return digest.code_digest(script, *modules, entry=entry)
 
 
 def edit(file: Path, change: Callable[[str], str]) -> None:
@@ -75,9 +75,9 @@ READERS = {
 @pytest.mark.parametrize("change", READERS)
 @pytest.mark.parametrize("score", [None, "diagonal"])
 def test_what_only_a_reader_sees_does_not_count(package, script, change, score):
-    before = code_digest(script, score=score)
+    before = code_digest(script, entry=score)
     edit(package / SCORES, READERS[change])
-    assert code_digest(script, score=score) == before
+    assert code_digest(script, entry=score) == before
 
 
 def test_what_the_types_of_settings_allow_does_not_count(package, script):
@@ -182,35 +182,58 @@ def test_modules_that_import_each_other_end(package, script):
 
 def test_an_edited_score_leaves_the_others(package, script):
     names = ("magnitude", "diagonal", "block")
-    before = {name: code_digest(script, score=name) for name in names}
+    before = {name: code_digest(script, entry=name) for name in names}
     assert len(set(before.values())) == 3
     edit(package / SCORES, replaced("0.5 * w.square() / curvature", "0.6 * w.square() / curvature"))
-    after = {name: code_digest(script, score=name) for name in names}
+    after = {name: code_digest(script, entry=name) for name in names}
     assert [name for name in names if after[name] != before[name]] == ["block"]
 
 
 def test_a_new_score_leaves_the_others(package, script):
-    before = [code_digest(script, score=name) for name in ("magnitude", "block")]
+    before = [code_digest(script, entry=name) for name in ("magnitude", "block")]
     edit(
         package / SCORES,
         lambda text: text + "\n\n@score(structure=None)\ndef none(w, c):\n    return w\n",
     )
-    assert [code_digest(script, score=name) for name in ("magnitude", "block")] == before
+    assert [code_digest(script, entry=name) for name in ("magnitude", "block")] == before
+
+
+MASK_SCRIPT = """
+from prunetransfer.pruning.patterns import make_mask
+"""
+FURTHER = """
+
+@pattern(names="2of4", read=lambda name: 0.5, write=lambda sparsity: "2of4")
+def two_of_four(scores, sparsity):
+    return {}
+"""
+
+
+def test_a_new_pattern_leaves_the_masks_of_the_others(package, script):
+    script.write_text(MASK_SCRIPT)
+    before, of_all = code_digest(script, entry="unstructured"), code_digest(script)
+    edit(package / "pruning/patterns.py", lambda text: text + FURTHER)
+    assert code_digest(script, entry="unstructured") == before and code_digest(script) != of_all
+    assert code_digest(script, entry="two_of_four") != before
+    edit(
+        package / "pruning/patterns.py", replaced("global_mask(scores, sparsity)", "global_mask(scores, 1 - sparsity)")
+    )
+    assert code_digest(script, entry="unstructured") != before
 
 
 def test_what_all_scores_share_counts_for_each(package, script):
-    before = {name: code_digest(script, score=name) for name in ("magnitude", "block")}
+    before = {name: code_digest(script, entry=name) for name in ("magnitude", "block")}
     edit(package / SCORES, lambda text: text + "\n\ndef helper():\n    return 1\n")
-    assert all(code_digest(script, score=name) != old for name, old in before.items())
+    assert all(code_digest(script, entry=name) != old for name, old in before.items())
 
 
 def test_a_score_that_reads_other_curvature_counts(package, script):
-    before = code_digest(script, score="diagonal")
+    before = code_digest(script, entry="diagonal")
     edit(
         package / SCORES,
         replaced("@score(structure=Diagonal)", "@score(structure=Block)"),
     )
-    assert code_digest(script, score="diagonal") != before
+    assert code_digest(script, entry="diagonal") != before
 
 
 def test_the_revision_tells_files_that_differ_from_it(tmp_path):

@@ -22,6 +22,7 @@ from prunetransfer.pruning.masks import achieved_sparsity, global_mask, read_mas
 from prunetransfer.runtime.devices import in_batches
 from prunetransfer.storage.artifacts import write_tensors
 
+ASKED = {"pattern": "unstructured"}
 SPARSITIES = [0.0, 0.3, 0.7]
 COUNT = 260  # more than one batch
 
@@ -49,7 +50,7 @@ def masks(backbone, tmp_path) -> list[Path]:
     """Mask files of magnitude at SPARSITIES."""
     scores = {name: w.square().numpy() for name, w in weights_of(backbone).items()}
     for q in SPARSITIES:
-        write_mask(tmp_path / f"{q}.mask", global_mask(scores, q), {"sparsity": q})
+        write_mask(tmp_path / f"{q}.mask", global_mask(scores, q), ASKED | {"sparsity": q})
     return [tmp_path / f"{q}.mask" for q in SPARSITIES]
 
 
@@ -92,6 +93,7 @@ def test_sparsity_0_is_the_dense_backbone_exactly(backbone, images, masks):
     label, dense, pruned = predictions
     assert (label["readout"], label["predicted"]) == ("label", images.labels.tolist())
     assert (dense["sparsity"], pruned["sparsity"]) == (None, 0)
+    assert (dense["pattern"], pruned["pattern"]) == (None, "unstructured")
     assert dense["predicted"] == pruned["predicted"]
     assert np.mean(np.array(pruned["predicted"]) == images.labels.numpy()) == row["top1"]
 
@@ -132,7 +134,7 @@ def test_recovered_weights_are_read_whole(images, backbone, masks, tmp_path):
         write_tensors(
             tmp_path / f"{q}.weights",
             {name: t.numpy() for name, t in state.items()},
-            {"sparsity": q, "achieved_sparsity": q / 2},
+            ASKED | {"sparsity": q, "achieved_sparsity": q / 2},
         )
     backbone.network.load_state_dict(dense)
     paths = [tmp_path / "0.5.weights", tmp_path / "0.2.weights"]
@@ -190,7 +192,7 @@ def test_an_image_whose_output_is_not_a_number_is_answered_wrong(backbone, image
 
     readouts = {"zero_shot": {}, "linear_probe": {"head": {"kind": "ridge", "alpha": 1.0}}, "knn": {"neighbours": 5}}
     path = masks[2].with_name("of the sequence")
-    write_mask(path, {f"0.{name}": keep for name, keep in read_mask(masks[2]).items()}, {"sparsity": 0.7})
+    write_mask(path, {f"0.{name}": keep for name, keep in read_mask(masks[2]).items()}, ASKED | {"sparsity": 0.7})
     rows, predictions = evaluate_masks(backbone, Target(head, test, readouts, train), [path])
     found = {(p["sparsity"], p["readout"]): np.array(p["predicted"]) for p in predictions}
     for row in rows:
@@ -219,7 +221,7 @@ def test_a_dense_backbone_that_gives_no_numbers_is_refused_by_layer(backbone, im
 def test_a_mask_of_another_backbone_is_refused(tmp_path):
     backbone = backbone_of("conv")
     mask = {name: np.ones(w.shape, dtype=bool) for name, w in weights_of(backbone_of("vit")).items()}
-    write_mask(tmp_path / "mask", mask, {"sparsity": achieved_sparsity(mask)})
+    write_mask(tmp_path / "mask", mask, ASKED | {"sparsity": achieved_sparsity(mask)})
     with pytest.raises(ValueError, match=r"mask and backbone differ .*blocks\.0\.attn\.proj\.weight"):
         zero_shot(backbone, head_of(backbone), images_of(9), [tmp_path / "mask"])
 

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from ast import literal_eval
 from itertools import combinations, product
 
 import matplotlib
@@ -34,7 +35,7 @@ def accuracy() -> pd.DataFrame:
                     rows.append((score, source, tuned_on, target, role, recovery, sparsity, value))
     columns = ["score", "prune_source", "tuned_on", "target", "role", "recovery", "sparsity", "retention"]
     frame = pd.DataFrame(rows, columns=columns).assign(study="mini", backbone="resnet", readout="zero_shot", seed=0)
-    return frame.assign(method=frame["recovery"])
+    return frame.assign(method=frame["recovery"], pattern="unstructured", own_sources=frame["target"])
 
 
 def many_accuracies(backbones: list[str], scores: list[str], targets: list[str]) -> pd.DataFrame:
@@ -42,6 +43,7 @@ def many_accuracies(backbones: list[str], scores: list[str], targets: list[str])
     columns = ["backbone", "score", "prune_source", "target", "sparsity", "seed"]
     grid = product(backbones, scores, targets[:3], targets, (0.1, 0.5, 0.9), (0, 1))
     frame = pd.DataFrame(list(grid), columns=columns).assign(study="mini", readout="zero_shot", tuned_on=None)
+    frame = frame.assign(pattern="unstructured", own_sources=frame["target"])
     role = frame["prune_source"].eq(frame["target"]).map({True: "source", False: "transfer"})
     return frame.assign(role=role, recovery="none", method="none", retention=rng.uniform(0.1, 1.1, len(frame)))
 
@@ -62,7 +64,7 @@ def layer_sparsities(backbones: dict[str, list[str]], scores: list[str]) -> pd.D
         for depth, name in enumerate(names)
     ]
     columns = ["backbone", "score", "prune_source", "sparsity", "depth", "layer", "layer_sparsity"]
-    return pd.DataFrame(rows, columns=columns).assign(study="mini", seed=0)
+    return pd.DataFrame(rows, columns=columns).assign(study="mini", pattern="unstructured", seed=0)
 
 
 def panel(figure, title):
@@ -230,7 +232,7 @@ def test_heat_map_shows_every_pair_and_frames_the_sources():
     assert [label.get_text() for label in axes.get_xticklabels()] == ["digits", "glyphs", "textures"]
     assert axes.get_ylim() == (2, 0)  # digits above
     assert [frame.get_xy() for frame in axes.patches if isinstance(frame, Rectangle)] == [(0, 0), (1, 1)]
-    assert figure.get_suptitle() == "Retention at sparsity 0.3 (framed: the target is the source)"
+    assert figure.get_suptitle() == "Retention at sparsity 0.3 (framed: the mask saw the target)"
 
 
 def test_heat_map_gives_a_data_free_score_one_value_for_all_sources():
@@ -240,6 +242,13 @@ def test_heat_map_gives_a_data_free_score_one_value_for_all_sources():
     }
     assert axes.collections[0].get_array().shape == (1, 3)
     assert len(axes.patches) == 0
+
+
+def test_heat_map_frames_what_a_mask_saw_under_another_name():
+    frame = accuracy().replace({"target": {"digits": "a-view"}})  # whose role stays that of digits
+    axes = panel(heatmap.draw(frame, 0.3), "resnet: block")
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["a-view", "glyphs", "textures"]
+    assert [frame.get_xy() for frame in axes.patches if isinstance(frame, Rectangle)] == [(0, 0), (1, 1)]
 
 
 def test_heat_map_averages_seeds_and_leaves_missing_pairs_empty():
@@ -362,6 +371,15 @@ def test_looks_are_fixed_for_known_scores_and_distinct_for_all():
     assert sizes == sorted(sizes, reverse=True)
     crowd = style.score_looks([f"s{i}" for i in range(20)])
     assert len({(look["color"], look["marker"]) for look in crowd.values()}) == 20
+
+
+def test_the_tables_that_a_figure_draws_are_known_without_matplotlib():
+    code = "import sys; from prunetransfer.figures import tables_read; print(tables_read()); print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    found, modules = done.stdout.splitlines()
+    drawn = {"heatmap": heatmap, "layers": layers, "pretrainings": pretrainings, "safe": safe, "targets": targets}
+    assert {name: list(figure.READS) for name, figure in drawn.items()}.items() <= literal_eval(found).items()
+    assert "style" not in literal_eval(found) and "matplotlib" not in modules.split()
 
 
 def test_tables_analysis_and_figures_import_no_torch_and_no_pyplot():

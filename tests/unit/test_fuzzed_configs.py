@@ -7,7 +7,6 @@ import datetime
 import json
 import re
 from collections.abc import Iterator
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from unit.configs import VALID
 from prunetransfer.config import ConfigError, validate_config, validation
 from prunetransfer.config.data_configs import KEYS
 from prunetransfer.datasets.downloads import folder_of, origin
+from prunetransfer.pruning.patterns import decimal, mask_name
 
 MORE = {
     "datasets": {
@@ -154,11 +154,10 @@ def parts_of_paths(config: dict) -> Iterator[str]:
         yield from (f"{name}@{source}" for name in config[section] for source in config["sources"])
     step = config["targets_per_job"]
     yield from ("+".join(config["targets"][start : start + step]) for start in range(0, len(config["targets"]), step))
-    yield from (format(Decimal(repr(sparsity)), "f") for sparsity in config["sparsities"])
+    yield from (mask_name("unstructured", sparsity) for sparsity in config["sparsities"])
     for dataset in config["datasets"]:
         for backbone in config["backbones"].values():
-            crop = format(Decimal(repr(backbone["crop"])), "f")
-            yield f"{dataset}-{backbone['size']}-{backbone['interpolation']}-{crop}"
+            yield f"{dataset}-{backbone['size']}-{backbone['interpolation']}-{decimal(backbone['crop'])}"
     for entry in config["datasets"].values():
         if source := origin(entry):
             yield from folder_of(source, Path()).parts

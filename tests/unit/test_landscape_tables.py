@@ -48,7 +48,8 @@ def test_tasks_are_compared_at_one_seed_and_seeds_in_one_task():
 
 
 def test_a_task_that_is_no_target_has_a_prediction_alone():
-    key = {"backbone": "net", "score": "magnitude", "prune_source": None, "sparsity": 0.3, "seed": 0}
+    key = {"backbone": "net", "score": "magnitude", "prune_source": None, "pattern": "unstructured"}
+    key |= {"sparsity": 0.3, "seed": 0}
     rows = pd.DataFrame([key | {"task": task} for task in ("red", "green")])
     losses = pd.DataFrame([key | {"target": "red", "readout": "zero_shot", "predicted": 2.0, "measured": 3.0}])
     found = with_scores(rows, losses).set_index("task")
@@ -58,7 +59,9 @@ def test_a_task_that_is_no_target_has_a_prediction_alone():
 
 def masks() -> pd.DataFrame:
     rows = list(product(("resnet", "vit"), ("magnitude", "block"), ("digits", "glyphs"), (0.3, 0.5)))
-    frame = pd.DataFrame(rows, columns=["backbone", "score", "task", "sparsity"]).assign(study="mini", seed=0)
+    frame = pd.DataFrame(rows, columns=["backbone", "score", "task", "sparsity"]).assign(
+        study="mini", pattern="unstructured", seed=0
+    )
     frame["prune_source"] = frame["score"].map({"magnitude": None, "block": "digits"})
     return frame.assign(role=np.where(frame["task"] == frame["prune_source"], "source", "transfer"))
 

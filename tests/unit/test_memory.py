@@ -9,7 +9,7 @@ from functools import partial
 import pytest
 
 from prunetransfer.config import memory
-from prunetransfer.curvature import gradients, hutchinson
+from prunetransfer.curvature import gradients
 from prunetransfer.layers import lockstep
 
 DIAGONAL = {"score": "diagonal", "matrix": "empirical", "samples": 256}
@@ -24,7 +24,6 @@ def test_planning_imports_no_torch():
 def test_what_is_held_at_a_time_is_what_the_library_holds():
     assert memory.CHUNK_PIXELS == lockstep.CHUNK_PIXELS
     assert memory.GRADIENTS_AT_ONCE == gradients.IMAGES_AT_ONCE
-    assert memory.HESSIANS_AT_ONCE == hutchinson.IMAGES_AT_ONCE
 
 
 # The peak in MB of a process on ResNet-50 (samples, size), where the backbone took 900: docs/benchmarks.md.
@@ -32,7 +31,6 @@ def test_what_is_held_at_a_time_is_what_the_library_holds():
     ("estimate", "settings", "size", "peak"),
     [
         (partial(memory.scoring, "diagonal"), DIAGONAL | {"samples": 12}, 224, 4300),
-        (partial(memory.scoring, "diagonal"), DIAGONAL | {"samples": 3, "matrix": "hessian"}, 224, 2050),
         (memory.recovering, {"recovery": "batchnorm", "samples": 16}, 224, 1250),
         (memory.recovering, {"recovery": "finetune", "batch_size": 6}, 224, 1620),
     ],

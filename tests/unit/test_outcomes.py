@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from unit.findings import empty, findings, no_findings
 
-from prunetransfer.analysis.comparisons import compare_scores, recovery_changes, retention_intervals
+from prunetransfer.analysis.comparisons import compare_scores, mean_retentions, recovery_changes, retention_intervals
 from prunetransfer.analysis.dense import beside_chance, dense_table
 from prunetransfer.analysis.influence import kept_overlap, mask_overlaps
 from prunetransfer.analysis.outcomes import read_outcomes
@@ -17,13 +17,17 @@ from prunetransfer.report.findings import Findings
 from prunetransfer.report.pages import markdown
 from prunetransfer.report.summary import summarise
 from prunetransfer.report.verdicts import page
-from prunetransfer.storage.artifacts import ArtifactError, provenance
+from prunetransfer.storage.artifacts import ArtifactError
 from prunetransfer.storage.schemas.accuracy import PREDICTIONS
 from prunetransfer.storage.schemas.registry import TABLES
 from prunetransfer.storage.tables import read_table, table_metadata, write_table
 
 IMAGES = 200
 LABELS = np.arange(IMAGES) % 4
+OF_STUDY = {
+    **{"study": "mini", "seeds": [0], "methods": {"none": "none", "finetune": "finetune"}},
+    "own_sources": {"digits": ["digits"], "glyphs": []},
+}
 MISTAKES = {  # (criterion, recovery, target): the first so many images are wrong at sparsities 0.3 and 0.6
     ("magnitude", "none", "digits"): (0, 40),
     ("magnitude", "none", "glyphs"): (2, 60),
@@ -39,19 +43,21 @@ def files(tmp_path):
     """Prediction files of a study: the dense backbone is right on all images."""
     paths = []
     for (criterion, recovery, target), mistakes in MISTAKES.items():
-        rows = [{"sparsity": None, "readout": name, "predicted": LABELS.tolist()} for name in ("label", "zero_shot")]
+        dense = {"pattern": None, "sparsity": None, "predicted": LABELS.tolist()}
+        rows = [dense | {"readout": name} for name in ("label", "zero_shot")]
         for sparsity, wrong in zip((0.3, 0.6), mistakes, strict=True):
             predicted = np.where(np.arange(IMAGES) < wrong, (LABELS + 1) % 4, LABELS).tolist()
-            rows.append({"sparsity": sparsity, "readout": "zero_shot", "predicted": predicted})
+            mask = {"pattern": "unstructured", "sparsity": sparsity}
+            rows.append(mask | {"readout": "zero_shot", "predicted": predicted})
         job = {"backbone": "net", "criterion": criterion, "recovery": recovery, "seed": "0"}
         paths.append(tmp_path / f"{len(paths)}.parquet")
-        write_table(paths[-1], pd.DataFrame(rows).assign(target=target), PREDICTIONS, provenance(job))
+        write_table(paths[-1], pd.DataFrame(rows).assign(target=target), PREDICTIONS, {"wildcards": job})
     return paths
 
 
 @pytest.fixture
 def outcomes(files):
-    return read_outcomes(files, "mini", dense_table(files, "mini", 0.95).drop_duplicates("target"))
+    return read_outcomes(files, dense_table(files, "mini", 0.95).drop_duplicates("target"), **OF_STUDY)
 
 
 def one(frame: pd.DataFrame, **names) -> pd.Series:
@@ -69,13 +75,24 @@ def test_outcomes_say_which_images_are_right(outcomes):
     assert set(outcomes.loc[outcomes["target"] == "digits", "role"]) == {"source", "transfer"}  # magnitude saw nothing
 
 
+def test_outcomes_on_the_same_images_are_of_the_source_whatever_the_target_is_called(files):
+    dense = dense_table(files, "mini", 0.95).drop_duplicates("target")
+    outcomes = read_outcomes(files, dense, **OF_STUDY | {"own_sources": {"digits": [], "glyphs": ["digits"]}})
+    seen = outcomes[outcomes["score"] == "block"].groupby("target")["role"].unique()
+    assert {target: roles.tolist() for target, roles in seen.items()} == {"digits": ["transfer"], "glyphs": ["source"]}
+    # A data-free mask counts for digits, the one source of the table, as a mask that saw it does.
+    means = mean_retentions(outcomes, 0.95).query("recovery == 'none' and sparsity == 0.6").set_index(["score", "role"])
+    assert means.loc[("magnitude", "source"), "retention"] == pytest.approx(1 - 60 / IMAGES)  # glyphs
+    assert means.loc[("magnitude", "transfer"), "retention"] == pytest.approx(1 - 40 / IMAGES)
+
+
 def test_jobs_that_saw_other_images_are_refused(files):
     settings = table_metadata(files[2])
     changed = read_table(files[2], PREDICTIONS)
     changed["predicted"] = [answers[::-1] for answers in changed["predicted"]]
     write_table(files[2], changed, PREDICTIONS, settings)
     with pytest.raises(ArtifactError, match=r"2\.parquet: its images of .* are not those of .*0\.parquet"):
-        read_outcomes(files, "mini", dense_table(files[:2], "mini", 0.95))
+        read_outcomes(files, dense_table(files[:2], "mini", 0.95), **OF_STUDY)
 
 
 def test_a_recovery_changes_what_mcnemar_counts(outcomes):
@@ -118,7 +135,8 @@ def masks(*kept):
 def test_masks_are_compared_between_sources_and_between_draws():
     drawn = {("digits", 0): masks(0, 1, 2, 3), ("glyphs", 0): masks(2, 3, 4, 5), ("digits", 1): masks(0, 1, 2, 9)}
     jobs = [
-        {"backbone": "net", "score": "block", "prune_source": source, "seed": seed, "sparsity": 0.6}
+        {"backbone": "net", "score": "block", "prune_source": source, "seed": seed}
+        | {"pattern": "unstructured", "sparsity": 0.6}
         for source, seed in drawn
     ]
     rows = pd.DataFrame(mask_overlaps(jobs, lambda job: drawn[job["prune_source"], job["seed"]]))
@@ -139,7 +157,7 @@ def losses() -> pd.DataFrame:
     """Accuracy rows of a data-free and a data-based score: dense loss 1, loss 1 + q²."""
     return pd.DataFrame(
         {"study": "mini", "backbone": "net", "score": score, "prune_source": source, "sparsity": q, "target": "glyphs"}
-        | {"retention": 1.0}
+        | {"retention": 1.0, "pattern": "unstructured", "own_sources": None}
         | {"role": "transfer", "readout": "zero_shot", "seed": 0, "recovery": "none", "loss": 1 + q**2, "dense_loss": 1}
         for score, source in (("magnitude", None), ("block", "digits"))
         for q in (0.1, 0.3, 0.6)
@@ -148,7 +166,7 @@ def losses() -> pd.DataFrame:
 
 def test_predicted_and_measured_safe_sparsity():
     accuracy = losses()
-    predicted = accuracy[["backbone", "score", "prune_source", "seed", "sparsity"]].assign(
+    predicted = accuracy[["backbone", "score", "prune_source", "pattern", "sparsity", "seed"]].assign(
         predicted=[0.1, 0.2, 0.9, 0.0, 0.05, 0.09]
     )
     both = predicted_losses(predicted, accuracy)
@@ -162,7 +180,7 @@ def test_predicted_and_measured_safe_sparsity():
 
 def test_tables_fit_their_schemas_and_the_page_states_them(files, outcomes, tmp_path):
     accuracy, overlaps = losses(), pd.DataFrame(columns=TABLES["mask_overlap"].names)
-    predicted = accuracy[["backbone", "score", "prune_source", "seed", "sparsity"]].assign(predicted=0.01)
+    predicted = accuracy[["backbone", "score", "prune_source", "pattern", "sparsity", "seed"]].assign(predicted=0.01)
     found = {
         "intervals": retention_intervals(outcomes, 0.95),
         "changes": recovery_changes(outcomes, 0.95),
@@ -220,7 +238,7 @@ def at_chance(files):
 def test_a_target_at_chance_is_named_and_is_in_no_mean_verdict_or_guarantee(at_chance):
     dense = dense_table(at_chance, "mini", 0.95).drop_duplicates("target")
     assert dense.set_index("target")["above_chance"].to_dict() == {"digits": True, "glyphs": False}
-    outcomes = read_outcomes(at_chance, "mini", dense)
+    outcomes = read_outcomes(at_chance, dense, **OF_STUDY)
     assert set(outcomes["target"]) == {"digits"}
     found = findings(outcomes, dense=dense)
     assert set(found.safe_sparsity["target"]) == {"digits"} and set(found.retention["cases"]) == {1}
@@ -232,7 +250,7 @@ def test_a_target_at_chance_is_named_and_is_in_no_mean_verdict_or_guarantee(at_c
 
 def test_where_every_target_is_at_chance_nothing_is_claimed(at_chance, tmp_path):
     dense = dense_table(at_chance, "mini", 0.95).drop_duplicates("target").assign(above_chance=False)
-    outcomes = read_outcomes(at_chance, "mini", dense)
+    outcomes = read_outcomes(at_chance, dense, **OF_STUDY)
     found = findings(outcomes, dense=dense)
     others = {
         "intervals": retention_intervals(outcomes, 0.95),
@@ -246,5 +264,5 @@ def test_where_every_target_is_at_chance_nothing_is_claimed(at_chance, tmp_path)
     assert text.startswith("# Verdicts of the study mini\n\nLeft out") and len(text.splitlines()) == 3
     accuracy = losses().assign(retention=None, tuned_on=None)
     assert summarise(accuracy, found).startswith("Left out of every mean")
-    predicted = accuracy[["backbone", "score", "prune_source", "seed", "sparsity"]].assign(predicted=0.01)
+    predicted = accuracy[["backbone", "score", "prune_source", "pattern", "sparsity", "seed"]].assign(predicted=0.01)
     assert predicted_losses(predicted, accuracy).empty

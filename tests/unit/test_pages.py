@@ -49,6 +49,6 @@ def test_the_front_page_says_what_the_study_took_and_what_made_it(picture):
     ]
     text = markdown(overview(no_findings(), pd.DataFrame(jobs), {"safe": picture}))
     assert text.startswith("# How far can each backbone be pruned")
-    assert "3 jobs: 3 minutes one after the other, 4 minutes of processor time" in text and "1.5 GB" in text
+    assert "3 jobs: 0:03:00 (h:mm:ss) one after the other, 0:04:30 of processor time" in text and "1.5 GB" in text
     assert "| evaluate | 2 | 180 | 270 | 100% | 1500 |\n| build mask | 1 | 0 | 0 | 0% | - |" in text
     assert "| device | cpu |\n| PyTorch | 2.11, 2.12 |" in text

@@ -22,7 +22,6 @@ from prunetransfer.datasets.loading import load_samples
 from prunetransfer.datasets.prepared import Preparation, readable, refuse_overlap, write_split
 from prunetransfer.datasets.samples import Samples
 from prunetransfer.datasets.splits import Split, read_split
-from prunetransfer.storage import provenance as process
 from prunetransfer.storage.artifacts import ArtifactError, read_metadata, read_tensors, write_stream, write_tensors
 
 FEW = {"train_per_class": 3, "test_per_class": 2}
@@ -345,7 +344,6 @@ def test_split_survives_the_disk(tmp_path):
 
 def test_split_is_the_same_file_whatever_the_threads_and_chunks(tmp_path, monkeypatch):
     files = set()
-    monkeypatch.setattr(process, "facts", dict)  # seconds among them
     for k, (threads, chunk) in enumerate([(1, 2**20), (1, 2**20), (3, 2**20), (3, 16 * 16 * 3 * 7), (2, 1)]):
         monkeypatch.setattr(prepared, "CHUNK_BYTES", chunk)
         write_split(tmp_path / f"{k}", textures(), Preparation(16), {}, threads=threads)

@@ -35,7 +35,8 @@ def outcomes(targets=("digits", "glyphs"), right=RIGHT) -> pd.DataFrame:
     rows = [
         {
             **{"study": "mini", "backbone": backbone, "score": "magnitude", "prune_source": None, "tuned_on": None},
-            **{"sparsity": sparsity, "recovery": "none", "target": target, "role": "transfer"},
+            **{"pattern": "unstructured", "sparsity": sparsity, "recovery": "none", "method": "none"},
+            **{"target": target, "own_sources": None, "role": "transfer"},
             **{"readout": "zero_shot", "seed": 0},
             **{"dense": np.arange(IMAGES) < dense, "correct": np.arange(IMAGES) < kept},
         }

@@ -6,6 +6,7 @@ import logging
 import time
 
 import pytest
+from snakemake.common import NOTHING_TO_BE_DONE_MSG
 from snakemake.settings.enums import Quietness
 from snakemake_interface_logger_plugins.common import LogEvent
 from snakemake_interface_logger_plugins.tests import MockOutputSettings
@@ -33,7 +34,7 @@ def test_a_finished_job_is_one_line_with_what_is_left():
     for job in (0, 1, 2):
         line = progress.finish(job, 1100)
     # four at a time: of 4 jobs like it and one other, one has run for 100 s of the mean 100 s
-    assert line == "[3/8] 0:01:40   100.0 s  evaluate resnet block@digits → glyphs, about 2 min left"
+    assert line == "[3/8] 0:01:40   100.0 s  evaluate resnet block@digits → glyphs, about 0:01:40 left"
     assert progress.left(1100) == pytest.approx((5 * 100 - 100) / 4)
     progress.start([4], 1100)
     assert progress.left(1150) == pytest.approx((5 * 100 - 100 - 50) / (500 / 150), rel=1e-3)
@@ -72,7 +73,7 @@ def test_many_long_jobs_are_counted():
 def test_no_time_is_told_while_most_of_what_is_left_is_unknown():
     progress = Progress()
     progress.plan({"build_mask": 2, "evaluate": 5})
-    progress.describe(0, "build_mask", {"sparsity": "0.5", "seed": "3"}, "")
+    progress.describe(0, "build_mask", {"mask": "0.5", "seed": "3"}, "")
     progress.start([0], 0)
     assert progress.finish(0, 1) == "[1/7] 0:00:01     1.0 s  build mask at 0.5 seed 3"
 
@@ -109,11 +110,15 @@ def test_a_run_prints_its_jobs_and_errors_and_no_chatter(capsys):
     ]
 
 
-def test_what_snakemake_repeats_is_said_once(capsys):
+def test_what_snakemake_says_without_an_event_is_left_to_its_log(capsys):
     leaving = (None, logging.INFO, "Will exit after finishing currently running jobs (scheduler).", {})
     warning = (None, logging.WARNING, "mind this", {})
     lines = handled(capsys, *RUN[:3], *[leaving] * 55, warning, *RUN[3:5], *[leaving] * 5, warning).splitlines()
-    assert lines.count(leaving[2]) == 1 and lines.count("mind this") == 2 and len(lines) == 5
+    assert leaving[2] not in lines and lines.count("mind this") == 2 and len(lines) == 4
+
+
+def test_a_run_that_has_nothing_to_do_says_so(capsys):
+    assert handled(capsys, (None, logging.INFO, NOTHING_TO_BE_DONE_MSG, {})).strip() == NOTHING_TO_BE_DONE_MSG
 
 
 def test_a_long_job_is_told_of_while_it_runs(capsys, monkeypatch):

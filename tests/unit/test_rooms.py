@@ -11,9 +11,9 @@ import prunetransfer
 
 PACKAGE = Path(prunetransfer.__file__).parent
 ROOMS = [
-    "settings",
     "storage",
     "runtime",
+    "settings",
     "stages",
     "models",
     "datasets",

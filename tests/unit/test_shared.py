@@ -24,11 +24,13 @@ def measured() -> pd.DataFrame:
     rows = []
     for score, source, recovery, tuned_on, mistakes in JOBS:
         for seed, wrong in zip(SEEDS, mistakes, strict=False):
-            about = {"score": score, "prune_source": source, "recovery": recovery, "tuned_on": tuned_on, "seed": seed}
+            about = {"score": score, "prune_source": source, "recovery": recovery, "method": recovery}
+            about |= {"tuned_on": tuned_on, "seed": seed}
             correct = {"dense": np.ones(200, dtype=bool), "correct": np.arange(200) >= wrong}
             rows.append(about | correct)
     fixed = {"study": "mini", "backbone": "net", "sparsity": 0.5, "target": "glyphs", "readout": "zero_shot"}
-    return pd.DataFrame(rows).assign(**fixed, role="transfer")
+    fixed |= {"pattern": "unstructured", "own_sources": None, "role": "transfer"}
+    return pd.DataFrame(rows).assign(**fixed)
 
 
 def test_a_shared_mask_has_a_row_a_seed_and_the_others_stay(measured):
@@ -66,7 +68,5 @@ def test_scores_and_recoveries_are_compared_within_every_seed(measured):
     assert found["high"] - found["low"] > 2 * (of_one_seed["high"] - of_one_seed["low"])  # diagonal's seeds differ
     changes = recovery_changes(frame, 0.95).dropna(subset="target").set_index("seed")["change"]
     assert changes.to_dict() == pytest.approx({3: 10 / 200, 0: 5 / 200, 7: 20 / 200})
-    verdicts = judge(frame, tolerance=0.05, confidence=0.95, tuned=["finetune"]).set_index(["score", "prediction"])[
-        "cases"
-    ]
+    verdicts = judge(frame, tolerance=0.05, confidence=0.95).set_index(["score", "prediction"])["cases"]
     assert verdicts["magnitude", "P1"] == 3 and verdicts["magnitude", "P2"] == 3

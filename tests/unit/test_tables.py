@@ -9,10 +9,10 @@ import pytest
 
 from prunetransfer.storage.artifacts import ArtifactError
 from prunetransfer.storage.schemas.accuracy import ACCURACY, PREDICTIONS
-from prunetransfer.storage.schemas.columns import CLASSES
+from prunetransfer.storage.schemas.columns import CLASSES, keys
 from prunetransfer.storage.schemas.masks import DAMPING, LAYER_SPARSITY
 from prunetransfer.storage.schemas.registry import TABLES
-from prunetransfer.storage.tables import keys, read_table, table_metadata, write_table
+from prunetransfer.storage.tables import read_table, table_metadata, write_table
 
 DOCS = Path(__file__).parents[2] / "docs/results.md"
 
@@ -24,6 +24,7 @@ def layers(**changed) -> pd.DataFrame:
         "score": ["block", "block", "magnitude"],
         "prune_source": ["digits", "digits", None],
         "seed": [0, 0, 0],
+        "pattern": ["unstructured"] * 3,
         "sparsity": [0.5, 0.1, 0.1],
         "layer": ["fc.weight", "conv1.weight", "conv1.weight"],
         "depth": [3, 0, 0],
@@ -54,7 +55,8 @@ def test_every_column_is_of_a_type_that_other_readers_know(schema):
 def test_other_readers_find_the_same_values_and_nulls(tmp_path, reader):
     library = pytest.importorskip(reader)
     path = tmp_path / "t.parquet"
-    classes = pd.DataFrame({"target": "a", "sparsity": [None, 0.5], "readout": "knn", "predicted": [[0, 2], [1, 2]]})
+    classes = pd.DataFrame({"target": "a", "readout": "knn", "predicted": [[0, 2], [1, 2]]})
+    classes = classes.assign(pattern=[None, "unstructured"], sparsity=[None, 0.5])
     for frame, schema in ((layers(), LAYER_SPARSITY), (classes, PREDICTIONS)):
         write_table(path, frame, schema, {})
         found = library.sql(f"FROM '{path}'").arrow() if reader == "duckdb" else library.read_parquet(path)
@@ -150,7 +152,7 @@ def test_a_file_that_is_missing_or_damaged_is_named(tmp_path):
 def test_a_file_of_another_schema_is_refused(tmp_path):
     path = tmp_path / "t.parquet"
     write_table(path, layers(), LAYER_SPARSITY, {})
-    with pytest.raises(ArtifactError, match=r"t\.parquet: wrong columns: missing architecture.*unknown layer"):
+    with pytest.raises(ArtifactError, match=r"t\.parquet: wrong columns: missing recovery, .*unknown layer"):
         read_table(path, ACCURACY)
     depth = LAYER_SPARSITY.get_field_index("depth")
     write_table(path, layers(), LAYER_SPARSITY.set(depth, LAYER_SPARSITY.field(depth).with_type(pa.float64())), {})
@@ -160,7 +162,7 @@ def test_a_file_of_another_schema_is_refused(tmp_path):
 
 def test_one_row_of_accuracy_is_named_by_what_was_measured():
     assert keys(ACCURACY) == [
-        *("study", "backbone", "score", "prune_source", "sparsity"),
+        *("study", "backbone", "score", "prune_source", "pattern", "sparsity"),
         *("recovery", "tuned_on", "target", "readout", "seed"),
     ]
 

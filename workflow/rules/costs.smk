@@ -21,7 +21,7 @@ def names():
         "recovery": used,
         "targets": list(TASKS),
         "seed": [str(seed) for seed in config["seeds"]],
-        "sparsity": sorted({sparsity for recovery in used for sparsity in sparsities(recovery)}),
+        "mask": sorted({mask for recovery in used for mask in masks(recovery)}),
     }
 
 
@@ -36,6 +36,7 @@ rule costs:
         folder=str(COSTS),
         stages=lambda wildcards: measured_stages(),
         names=lambda wildcards: names(),
+        methods=METHODS,
         code=code("costs"),
     log:
         LOGS / "costs.log",
@@ -43,6 +44,6 @@ rule costs:
         COSTS / "costs.tsv"
     localrule: True
     resources:
-        **job(mem_mb=2000, minutes=10),
+        **resources(mem_mb=2000, minutes=10),
     script:
         "../scripts/costs.py"

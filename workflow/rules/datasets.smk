@@ -5,16 +5,16 @@ rule datasets:
 
 rule download_dataset:
     output:
-        DOWNLOADS / "{kind}/{files}.json",
+        paths.DOWNLOAD,
     params:
         origin=lambda wildcards, output: download_records(*config["datasets"])[output[0]],
         code=lambda wildcards: code("download_dataset", module_of("datasets", wildcards.kind)),
     log:
-        LOGS / "datasets/{kind}/{files}.log",
+        log_of(paths.DOWNLOAD),
     benchmark:
-        COSTS / "datasets/{kind}/{files}.tsv"
+        costs_of(paths.DOWNLOAD)
     localrule: True
     resources:
-        **job(mem_mb=8000, minutes=240),
+        **resources(mem_mb=8000, minutes=240),
     script:
         "../scripts/download_dataset.py"

@@ -14,6 +14,14 @@ def target_images(split):
     return lambda wildcards: [images(target, wildcards.backbone, split) for target in TARGETS[wildcards.targets]]
 
 
+def pruned_files(wildcards):
+    """One file a sparsity: masks where nothing is recovered, recovered weights otherwise."""
+    names = masks(wildcards.recovery)
+    if wildcards.recovery == "none":
+        return [mask_file(wildcards.backbone, wildcards.criterion, wildcards.seed, mask) for mask in names]
+    return [file(paths.RECOVERED, **wildcards, mask=mask) for mask in names]
+
+
 rule evaluate:
     input:
         weights=dense_weights,
@@ -26,19 +34,19 @@ rule evaluate:
         ),
         pruned=pruned_files,
     output:
-        rows=RESULTS / "evaluations/{backbone}/{criterion}/{recovery}/{targets}/seed{seed}.parquet",
-        predictions=RESULTS / "evaluations/{backbone}/{criterion}/{recovery}/{targets}/seed{seed}.predictions.parquet",
+        rows=RESULTS / paths.EVALUATION,
+        predictions=RESULTS / paths.PREDICTIONS,
     params:
         backbone=architecture,
         targets=lambda wildcards: TARGETS[wildcards.targets],
         readouts=readouts(),
         code=code("evaluate"),
     log:
-        LOGS / "evaluations/{backbone}/{criterion}/{recovery}/{targets}/seed{seed}.log",
+        log_of(paths.EVALUATION),
     benchmark:
-        COSTS / "evaluations/{backbone}/{criterion}/{recovery}/{targets}/seed{seed}.tsv"
+        costs_of(paths.EVALUATION)
     threads: config["threads"]
     resources:
-        **computing_job(mem_mb=memory(reading), minutes=60),
+        **computing_resources(mem_mb=memory(reading), minutes=60),
     script:
         "../scripts/evaluate.py"

@@ -1,9 +1,14 @@
+def images_settings(wildcards):
+    settings = config["datasets"][wildcards.dataset]
+    return {key: value for key, value in settings.items() if key != "head"} | plugin("datasets", settings["kind"])
+
+
 rule prepare_images:
     input:
         lambda wildcards: list(download_records(wildcards.dataset)),
     output:
-        train=intermediate("images", RESULTS / "images/{dataset}-{size}-{interpolation}-{crop}/train.safetensors"),
-        test=intermediate("images", RESULTS / "images/{dataset}-{size}-{interpolation}-{crop}/test.safetensors"),
+        train=intermediate("images", paths.IMAGES.replace("{split}", "train")),
+        test=intermediate("images", paths.IMAGES.replace("{split}", "test")),
     params:
         dataset=images_settings,
         data_root=config["data_root"],
@@ -11,11 +16,11 @@ rule prepare_images:
             "prepare_images", *modules("datasets", config["datasets"][wildcards.dataset]["kind"])
         ),
     log:
-        LOGS / "images/{dataset}-{size}-{interpolation}-{crop}.log",
+        log_of(paths.PREPARED),
     benchmark:
-        COSTS / "images/{dataset}-{size}-{interpolation}-{crop}.tsv"
+        costs_of(paths.PREPARED)
     threads: config["threads"]
     resources:
-        **job(mem_mb=4000, minutes=60),
+        **resources(mem_mb=4000, minutes=60),
     script:
         "../scripts/prepare_images.py"

@@ -3,8 +3,7 @@ LANDSCAPE = config.get("landscape")
 
 if LANDSCAPE:
     TABLES |= {
-        name: RESULTS / f"tables/{name}.parquet"
-        for name in ("landscape", "spectrum", "alignment", "perturbations", "paths")
+        name: file(paths.TABLE, table=name) for name in ("landscape", "spectrum", "alignment", "perturbations", "paths")
     }
 
 
@@ -12,14 +11,9 @@ if LANDSCAPE:
 TASKS = TARGETS | {source: [source] for source in config["sources"] if source not in config["targets"]}
 
 
-def landscape_files(folder, groups, ending):
+def landscape_files(pattern, **names):
     """The files of one landscape stage: every backbone that is studied, task or group of tasks, and seed."""
-    return [
-        RESULTS / f"{folder}/{backbone}/{group}/seed{seed}{ending}"
-        for backbone in LANDSCAPE["backbones"]
-        for group in groups
-        for seed in config["seeds"]
-    ]
+    return expand(RESULTS / pattern, backbone=LANDSCAPE["backbones"], **names, seed=config["seeds"])
 
 
 def landscape_settings(*keys):
@@ -28,9 +22,9 @@ def landscape_settings(*keys):
 
 def landscape_masks(wildcards):
     return [
-        mask(wildcards.backbone, criterion, wildcards.seed, decimal(sparsity))
+        mask_file(wildcards.backbone, criterion, wildcards.seed, mask_name(PATTERN, sparsity))
         for criterion in criteria()
-        if split_name(criterion)[0] in LANDSCAPE["scores"]
+        if Job.parse({"criterion": criterion}).score in LANDSCAPE["scores"]
         for sparsity in LANDSCAPE["sparsities"]
     ]
 
@@ -41,18 +35,18 @@ rule spectrum:
         head=lambda wildcards: head(wildcards.dataset, wildcards.backbone),
         train=lambda wildcards: images(wildcards.dataset, wildcards.backbone, "train"),
     output:
-        RESULTS / "spectra/{backbone}/{dataset}/seed{seed}.safetensors",
+        RESULTS / paths.SPECTRUM,
     params:
         backbone=architecture,
         landscape=landscape_settings("samples", "eigenvalues", "draws", "hessian_eigenvalue"),
         code=code("spectrum"),
     log:
-        LOGS / "spectra/{backbone}/{dataset}/seed{seed}.log",
+        log_of(paths.SPECTRUM),
     benchmark:
-        COSTS / "spectra/{backbone}/{dataset}/seed{seed}.tsv"
+        costs_of(paths.SPECTRUM)
     threads: config["threads"]
     resources:
-        **computing_job(mem_mb=4000, minutes=60),
+        **computing_resources(mem_mb=4000, minutes=60),
     script:
         "../scripts/spectrum.py"
 
@@ -65,31 +59,31 @@ rule perturb:
         train=lambda wildcards: [images(task, wildcards.backbone, "train") for task in TASKS[wildcards.targets]],
         masks=landscape_masks,
     output:
-        rows=RESULTS / "perturbations/{backbone}/{targets}/seed{seed}.parquet",
-        paths=RESULTS / "perturbations/{backbone}/{targets}/seed{seed}.paths.parquet",
+        rows=RESULTS / paths.PERTURBATION,
+        paths=RESULTS / paths.LOSS_PATHS,
     params:
         backbone=architecture,
         tasks=lambda wildcards: TASKS[wildcards.targets],
         landscape=landscape_settings("samples", "steps"),
         code=code("perturb"),
     log:
-        LOGS / "perturbations/{backbone}/{targets}/seed{seed}.log",
+        log_of(paths.PERTURBATION),
     benchmark:
-        COSTS / "perturbations/{backbone}/{targets}/seed{seed}.tsv"
+        costs_of(paths.PERTURBATION)
     threads: config["threads"]
     resources:
-        **computing_job(mem_mb=4000, minutes=60),
+        **computing_resources(mem_mb=4000, minutes=60),
     script:
         "../scripts/perturb.py"
 
 
 rule landscape:
     input:
-        lambda _: landscape_files("spectra", [task for group in TASKS.values() for task in group], ".safetensors"),
+        lambda _: landscape_files(paths.SPECTRUM, dataset=[task for group in TASKS.values() for task in group]),
     output:
-        landscape=report(RESULTS / "tables/landscape.parquet", caption="../report/landscape.rst", category="Tables"),
-        spectrum=report(RESULTS / "tables/spectrum.parquet", caption="../report/spectrum.rst", category="Tables"),
-        alignment=report(RESULTS / "tables/alignment.parquet", caption="../report/alignment.rst", category="Tables"),
+        landscape=report(file(paths.TABLE, table="landscape"), caption="../report/landscape.rst", category="Tables"),
+        spectrum=report(file(paths.TABLE, table="spectrum"), caption="../report/spectrum.rst", category="Tables"),
+        alignment=report(file(paths.TABLE, table="alignment"), caption="../report/alignment.rst", category="Tables"),
     params:
         study=config["study"],
         code=code("landscape"),
@@ -99,23 +93,24 @@ rule landscape:
         COSTS / "landscape.tsv"
     localrule: True
     resources:
-        **job(mem_mb=8000, minutes=60),
+        **resources(mem_mb=8000, minutes=60),
     script:
         "../scripts/landscape.py"
 
 
 rule perturbations:
     input:
-        rows=lambda _: landscape_files("perturbations", TASKS, ".parquet"),
-        paths=lambda _: landscape_files("perturbations", TASKS, ".paths.parquet"),
+        rows=lambda _: landscape_files(paths.PERTURBATION, targets=list(TASKS)),
+        paths=lambda _: landscape_files(paths.LOSS_PATHS, targets=list(TASKS)),
         predicted_loss=TABLES["predicted_loss"],
     output:
         perturbations=report(
-            RESULTS / "tables/perturbations.parquet", caption="../report/perturbations.rst", category="Tables"
+            file(paths.TABLE, table="perturbations"), caption="../report/perturbations.rst", category="Tables"
         ),
-        paths=report(RESULTS / "tables/paths.parquet", caption="../report/paths.rst", category="Tables"),
+        paths=report(file(paths.TABLE, table="paths"), caption="../report/paths.rst", category="Tables"),
     params:
         study=config["study"],
+        own_sources=own_sources(config["datasets"], config["sources"], [t for group in TASKS.values() for t in group]),
         code=code("perturbations"),
     log:
         LOGS / "perturbations.log",
@@ -123,6 +118,6 @@ rule perturbations:
         COSTS / "perturbations.tsv"
     localrule: True
     resources:
-        **job(mem_mb=2000, minutes=10),
+        **resources(mem_mb=2000, minutes=10),
     script:
         "../scripts/perturbations.py"

@@ -1,16 +1,17 @@
 rule build_mask:
     input:
-        RESULTS / "scores/{backbone}/{criterion}/seed{seed}.safetensors",
+        RESULTS / paths.SCORE,
     output:
-        RESULTS / "masks/{backbone}/{criterion}/seed{seed}/{sparsity}.safetensors",
+        RESULTS / paths.MASK,
     params:
-        code=code("build_mask"),
+        mask=lambda wildcards: read_name(wildcards.mask),
+        code=lambda wildcards: code("build_mask", entry=read_name(wildcards.mask)["pattern"]),
     log:
-        LOGS / "masks/{backbone}/{criterion}/seed{seed}/{sparsity}.log",
+        log_of(paths.MASK),
     benchmark:
-        COSTS / "masks/{backbone}/{criterion}/seed{seed}/{sparsity}.tsv"
+        costs_of(paths.MASK)
     localrule: True
     resources:
-        **job(mem_mb=1000, minutes=10),
+        **resources(mem_mb=1000, minutes=10),
     script:
         "../scripts/build_mask.py"

@@ -10,7 +10,11 @@ rule overview:
     input:
         **FINDINGS,
         costs=TABLES["costs"],
-        figures=[RESULTS / f"figures/{name}.png" for name in ("pretrainings", "safe", "targets") if name in DRAWN_FROM],
+        figures=[
+            file(paths.FIGURE, figure=name, suffix="png")
+            for name in ("pretrainings", "safe", "targets")
+            if name in DRAWN_FROM
+        ],
     output:
         RESULTS / "overview.html",
     params:
@@ -21,7 +25,7 @@ rule overview:
         COSTS / "overview.tsv"
     localrule: True
     resources:
-        **job(mem_mb=2000, minutes=10),
+        **resources(mem_mb=2000, minutes=10),
     script:
         "../scripts/overview.py"
 
@@ -46,6 +50,6 @@ rule verdicts_page:
         COSTS / "verdicts_page.tsv"
     localrule: True
     resources:
-        **job(mem_mb=2000, minutes=10),
+        **resources(mem_mb=2000, minutes=10),
     script:
         "../scripts/verdicts_page.py"

@@ -1,8 +1,12 @@
 # Backbones that the study trains itself, where the config has recipes.
-PRETRAINED = [RESULTS / f"pretrained/{backbone}.safetensors" for backbone in config["pretrain"]]
+PRETRAINED = [file(paths.PRETRAINED, backbone=backbone) for backbone in config["pretrain"]]
 
 if PRETRAINED:
-    TABLES["pretraining"] = RESULTS / "tables/pretraining.parquet"
+    TABLES["pretraining"] = file(paths.TABLE, table="pretraining")
+
+
+def pretraining_images(split):
+    return lambda wildcards: images(config["pretrain"][wildcards.backbone]["dataset"], wildcards.backbone, split)
 
 
 def objective_digest(wildcards):
@@ -13,9 +17,7 @@ def objective_digest(wildcards):
 rule pretrain:
     input:
         PRETRAINED,
-        [RESULTS / f"{kind}/pretraining.{suffix}" for kind, suffix in (("tables", "parquet"), ("figures", "png"))]
-        if PRETRAINED
-        else [],
+        [TABLES["pretraining"], file(paths.FIGURE, figure="pretraining", suffix="png")] if PRETRAINED else [],
 
 
 rule pretrain_backbone:
@@ -23,19 +25,19 @@ rule pretrain_backbone:
         train=pretraining_images("train"),
         test=pretraining_images("test"),
     output:
-        weights=RESULTS / "pretrained/{backbone}.safetensors",
-        card=RESULTS / "pretrained/{backbone}.json",
+        weights=RESULTS / paths.PRETRAINED,
+        card=RESULTS / paths.CARD,
     params:
         backbone=architecture,
         recipe=lambda wildcards: config["pretrain"][wildcards.backbone],
         code=objective_digest,
     log:
-        LOGS / "pretrained/{backbone}.log",
+        log_of(paths.PRETRAINED),
     benchmark:
-        COSTS / "pretrained/{backbone}.tsv"
+        costs_of(paths.PRETRAINED)
     threads: config["threads"]
     resources:
-        **computing_job(mem_mb=8000, minutes=240),
+        **computing_resources(mem_mb=8000, minutes=240),
     script:
         "../scripts/pretrain_backbone.py"
 
@@ -64,6 +66,6 @@ if PRETRAINED:
             COSTS / "pretraining.tsv"
         localrule: True
         resources:
-            **job(mem_mb=2000, minutes=10),
+            **resources(mem_mb=2000, minutes=10),
         script:
             "../scripts/pretraining.py"

@@ -1,20 +1,43 @@
+def recovery_settings(wildcards):
+    """The entry of a chain's last link; where a recovery is tried is the study's affair."""
+    tried = ("sparsities", "backbones", "scores")
+    settings = config["recoveries"][Job.parse(wildcards).link]
+    own = {key: value for key, value in settings.items() if key not in tried}
+    return own | plugin("recoveries", own["recovery"])
+
+
+def recovery_files(wildcards):
+    """The source's train images; its head, where labels are read; what the links before the last have recovered."""
+    job = Job.parse(wildcards)
+    files = {"train": images(job.tuned_on, job.backbone, "train")}
+    if NEEDS["recoveries"][recovery_settings(wildcards)["recovery"]]["labels"]:
+        files["head"] = head(job.tuned_on, job.backbone)
+    if job.earlier:
+        files["earlier"] = file(paths.RECOVERED, **dict(wildcards) | {"recovery": job.earlier})
+    return files
+
+
+def recovery_digest(wildcards):
+    return code("recover", *modules("recoveries", recovery_settings(wildcards)["recovery"]))
+
+
 rule recover:
     input:
         unpack(recovery_files),
         weights=dense_weights,
-        mask=lambda wildcards: mask(wildcards.backbone, wildcards.criterion, wildcards.seed, wildcards.sparsity),
+        mask=lambda wildcards: mask_file(wildcards.backbone, wildcards.criterion, wildcards.seed, wildcards.mask),
     output:
-        intermediate("recovered", RECOVERED),
+        intermediate("recovered", paths.RECOVERED),
     params:
         backbone=architecture,
         recovery=recovery_settings,
         code=recovery_digest,
     log:
-        LOGS / "recovered/{recovery}/{backbone}/{criterion}/seed{seed}/{sparsity}.log",
+        log_of(paths.RECOVERED),
     benchmark:
-        COSTS / "recovered/{recovery}/{backbone}/{criterion}/seed{seed}/{sparsity}.tsv"
+        costs_of(paths.RECOVERED)
     threads: config["threads"]
     resources:
-        **computing_job(mem_mb=memory(recovering, recovery_settings), minutes=240),
+        **computing_resources(mem_mb=memory(recovering, recovery_settings), minutes=240),
     script:
         "../scripts/recover.py"

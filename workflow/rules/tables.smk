@@ -1,5 +1,5 @@
 TABLES = {
-    name: RESULTS / f"tables/{name}.parquet"
+    name: file(paths.TABLE, table=name)
     for name in (
         "accuracy",
         "parameters",
@@ -23,53 +23,71 @@ TABLES = {
     )
 }
 
-EVALUATIONS = [
-    RESULTS / f"evaluations/{backbone}/{criterion}/{recovery}/{targets}/seed{seed}.parquet"
+EVALUATED = [
+    dict(backbone=backbone, criterion=criterion, recovery=recovery, targets=targets, seed=seed)
     for backbone in config["backbones"]
     for criterion in criteria()
     for recovery in recoveries(backbone, criterion)
     for targets in TARGETS
     for seed in seeds(criterion, recovery)
 ]
-PREDICTIONS = [path.with_suffix(".predictions.parquet") for path in EVALUATIONS]
+EVALUATIONS = [file(paths.EVALUATION, **job) for job in EVALUATED]
+PREDICTIONS = [file(paths.PREDICTIONS, **job) for job in EVALUATED]
 # The dense answers are the same in all jobs of a backbone and a group of targets: the first of them is read.
 DENSE_ANSWERS = [
-    next(path for path in PREDICTIONS if (path.parts[-5], path.parts[-2]) == (backbone, targets))
+    next(
+        file(paths.PREDICTIONS, **job) for job in EVALUATED if (job["backbone"], job["targets"]) == (backbone, targets)
+    )
     for backbone in config["backbones"]
     for targets in TARGETS
 ]
-PRETRAININGS = pretraining_groups(config["backbones"])
-METHODS = recovery_methods(config["recoveries"])
-MASKS = [
-    mask(backbone, criterion, seed, sparsity)
-    for backbone in config["backbones"]
-    for criterion in criteria()
-    for seed in seeds(criterion)
-    for sparsity in sparsities()
-]
-ALL_SCORES = [
-    RESULTS / f"scores/{backbone}/{criterion}/seed{seed}.safetensors"
+SCORED = [
+    dict(backbone=backbone, criterion=criterion, seed=seed)
     for backbone in config["backbones"]
     for criterion in criteria()
     for seed in seeds(criterion)
 ]
-
+ALL_SCORES = [file(paths.SCORE, **job) for job in SCORED]
+MASKED = [job | dict(mask=mask) for job in SCORED for mask in masks()]
+MASKS = [file(paths.MASK, **job) for job in MASKED]
 TRAINED = [
-    RESULTS / f"recovered/{recovery}/{backbone}/{criterion}/seed{seed}/{sparsity}.safetensors"
+    file(paths.RECOVERED, recovery=recovery, backbone=backbone, criterion=criterion, seed=seed, mask=mask)
     for backbone in config["backbones"]
     for criterion in criteria()
     for recovery in recoveries(backbone, criterion)
     if recovery != "none"
-    if NEEDS["recoveries"][config["recoveries"][links(recovery)[1]]["recovery"]]["resumable"]
+    if NEEDS["recoveries"][config["recoveries"][Job.parse({"recovery": recovery}).link]["recovery"]]["resumable"]
     for seed in config["seeds"]
-    for sparsity in sparsities(recovery)
+    for mask in masks(recovery)
 ]
-DAMPED = [score for score in config["scores"] if structure(score) == "block"]
-SWEPT = [
-    score
-    for score, settings in config["scores"].items()
-    if any(name != score and same_but_samples(settings, other) for name, other in config["scores"].items())
-]
+PRETRAININGS = pretraining_groups(config["backbones"])
+# What the statistics know of the study: which seeds there are, what each recovery does, which images a target shares.
+OF_STUDY = dict(
+    study=config["study"],
+    seeds=config["seeds"],
+    methods=METHODS,
+    own_sources=own_sources(config["datasets"], config["sources"], config["targets"]),
+)
+
+
+def score_files(wanted):
+    """The files of data-based scores. wanted: says of a score's name whether."""
+    from_data = (job for job in SCORED if Job.parse(job).prune_source)
+    return [file(paths.SCORE, **job) for job in from_data if wanted(Job.parse(job).score)]
+
+
+def is_damped(score):
+    return structure(score) == "block"
+
+
+def is_swept(score):
+    """Does the config have the same score with another number of images, and differing in nothing else?"""
+    settings = config["scores"][score]
+    others = [other for name, other in config["scores"].items() if name != score]
+    return any(
+        settings.get("samples") != other.get("samples") and settings | {"samples": None} == other | {"samples": None}
+        for other in others
+    )
 
 
 rule dense:
@@ -87,7 +105,7 @@ rule dense:
         COSTS / "dense.tsv"
     localrule: True
     resources:
-        **job(mem_mb=2000, minutes=10),
+        **resources(mem_mb=2000, minutes=10),
     script:
         "../scripts/dense.py"
 
@@ -99,13 +117,11 @@ rule aggregate:
     output:
         report(TABLES["accuracy"], caption="../report/accuracy.rst", category="Tables"),
     params:
-        study=config["study"],
-        seeds=config["seeds"],
+        of_study=OF_STUDY,
         labels={
             name: {key: backbone[key] for key in ("architecture", "pretraining")}
             for name, backbone in config["backbones"].items()
         },
-        methods=METHODS,
         code=code("aggregate"),
     log:
         LOGS / "aggregate.log",
@@ -113,7 +129,7 @@ rule aggregate:
         COSTS / "aggregate.tsv"
     localrule: True
     resources:
-        **job(mem_mb=2000, minutes=10),
+        **resources(mem_mb=2000, minutes=10),
     script:
         "../scripts/aggregate.py"
 
@@ -133,7 +149,7 @@ rule parameters:
         COSTS / "parameters.tsv"
     localrule: True
     resources:
-        **job(mem_mb=2000, minutes=10),
+        **resources(mem_mb=2000, minutes=10),
     script:
         "../scripts/parameters.py"
 
@@ -153,14 +169,14 @@ rule layer_sparsity:
         COSTS / "layer_sparsity.tsv"
     localrule: True
     resources:
-        **job(mem_mb=2000, minutes=10),
+        **resources(mem_mb=2000, minutes=10),
     script:
         "../scripts/layer_sparsity.py"
 
 
 rule damping:
     input:
-        score_files(DAMPED),
+        score_files(is_damped),
     output:
         report(TABLES["damping"], caption="../report/damping.rst", category="Tables"),
     params:
@@ -172,19 +188,19 @@ rule damping:
         COSTS / "damping.tsv"
     localrule: True
     resources:
-        **job(mem_mb=2000, minutes=10),
+        **resources(mem_mb=2000, minutes=10),
     script:
         "../scripts/damping.py"
 
 
 rule convergence:
     input:
-        score_files(SWEPT),
+        score_files(is_swept),
     output:
         report(TABLES["convergence"], caption="../report/convergence.rst", category="Tables"),
     params:
         study=config["study"],
-        sparsities=config["sparsities"],
+        masks=[dict(pattern=PATTERN, sparsity=sparsity) for sparsity in config["sparsities"]],
         code=code("convergence"),
     log:
         LOGS / "convergence.log",
@@ -192,7 +208,7 @@ rule convergence:
         COSTS / "convergence.tsv"
     localrule: True
     resources:
-        **job(mem_mb=4000, minutes=30),
+        **resources(mem_mb=4000, minutes=30),
     script:
         "../scripts/convergence.py"
 
@@ -204,6 +220,7 @@ rule training:
         report(TABLES["training"], caption="../report/training.rst", category="Tables"),
     params:
         study=config["study"],
+        methods=METHODS,
         code=code("training"),
     log:
         LOGS / "training.log",
@@ -211,7 +228,7 @@ rule training:
         COSTS / "training.tsv"
     localrule: True
     resources:
-        **job(mem_mb=2000, minutes=10),
+        **resources(mem_mb=2000, minutes=10),
     script:
         "../scripts/training.py"
 
@@ -227,10 +244,8 @@ rule verdicts:
         changes=report(TABLES["changes"], caption="../report/changes.rst", category="Tables"),
         comparisons=report(TABLES["comparisons"], caption="../report/comparisons.rst", category="Tables"),
     params:
-        study=config["study"],
-        seeds=config["seeds"],
+        of_study=OF_STUDY,
         levels={key: config[key] for key in ("tolerance", "confidence")},
-        tuned=[name for name, method in METHODS.items() if method == "finetune"],
         code=code("verdicts"),
     log:
         LOGS / "verdicts.log",
@@ -238,7 +253,7 @@ rule verdicts:
         COSTS / "verdicts.tsv"
     localrule: True
     resources:
-        **job(mem_mb=4000, minutes=30),
+        **resources(mem_mb=4000, minutes=30),
     script:
         "../scripts/verdicts.py"
 
@@ -253,8 +268,7 @@ rule pretrainings:
             TABLES["pretraining_comparisons"], caption="../report/pretraining_comparisons.rst", category="Tables"
         ),
     params:
-        study=config["study"],
-        seeds=config["seeds"],
+        of_study=OF_STUDY,
         labels=PRETRAININGS,
         confidence=config["confidence"],
         code=code("pretrainings"),
@@ -264,7 +278,7 @@ rule pretrainings:
         COSTS / "pretrainings.tsv"
     localrule: True
     resources:
-        **job(mem_mb=4000, minutes=30),
+        **resources(mem_mb=4000, minutes=30),
     script:
         "../scripts/pretrainings.py"
 
@@ -276,8 +290,7 @@ rule safe_sparsity:
     output:
         report(TABLES["safe_sparsity"], caption="../report/safe_sparsity.rst", category="Tables"),
     params:
-        study=config["study"],
-        seeds=config["seeds"],
+        of_study=OF_STUDY,
         levels=config["safe"] | {"confidence": config["confidence"]},
         code=code("safe_sparsity"),
     log:
@@ -286,14 +299,14 @@ rule safe_sparsity:
         COSTS / "safe_sparsity.tsv"
     localrule: True
     resources:
-        **job(mem_mb=4000, minutes=30),
+        **resources(mem_mb=4000, minutes=30),
     script:
         "../scripts/safe_sparsity.py"
 
 
 rule mask_overlap:
     input:
-        [path for path in MASKS if split_name(path.parts[-3])[1]],
+        [file(paths.MASK, **job) for job in MASKED if Job.parse(job).prune_source],
     output:
         report(TABLES["mask_overlap"], caption="../report/mask_overlap.rst", category="Tables"),
     params:
@@ -305,7 +318,7 @@ rule mask_overlap:
         COSTS / "mask_overlap.tsv"
     localrule: True
     resources:
-        **job(mem_mb=4000, minutes=60),
+        **resources(mem_mb=4000, minutes=60),
     script:
         "../scripts/mask_overlap.py"
 
@@ -328,6 +341,6 @@ rule predicted_loss:
         COSTS / "predicted_loss.tsv"
     localrule: True
     resources:
-        **job(mem_mb=4000, minutes=60),
+        **resources(mem_mb=4000, minutes=60),
     script:
         "../scripts/predicted_loss.py"

@@ -9,23 +9,34 @@ rule weights:
     localrule: True
 
 
+def own_pretraining(wildcards):
+    """The checkpoint of this study's pretrain stage, for a backbone whose weights come from there."""
+    if weights_settings(wildcards)["source"] != "pretrain":
+        return []
+    return file(paths.PRETRAINED, backbone=wildcards.backbone)
+
+
+def weights_settings(wildcards):
+    return config["backbones"][wildcards.backbone]["weights"]
+
+
 rule download_weights:
     input:
         own_pretraining,
     output:
-        WEIGHTS / "{backbone}-{settings}.safetensors",
+        paths.WEIGHTS,
     params:
         backbone=architecture,
         weights=weights_settings,
         size=lambda wildcards: config["backbones"][wildcards.backbone]["size"],
         code=code("download_weights"),
     log:
-        LOGS / "weights/{backbone}-{settings}.log",
+        log_of(paths.WEIGHTS),
     benchmark:
-        COSTS / "weights/{backbone}-{settings}.tsv"
+        costs_of(paths.WEIGHTS)
     localrule: True
     resources:
-        **job(mem_mb=2000, minutes=30),
+        **resources(mem_mb=2000, minutes=30),
     script:
         "../scripts/download_weights.py"
 
@@ -35,7 +46,7 @@ rule name_weights:
     input:
         dense_weights,
     output:
-        WEIGHTS / "{backbone}.safetensors",
+        paths.WEIGHTS_BY_NAME,
     wildcard_constraints:
         backbone="|".join(map(re.escape, config["backbones"])),
     localrule: True

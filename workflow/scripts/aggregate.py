@@ -3,22 +3,23 @@
 import pandas as pd
 
 from prunetransfer.analysis.dense import above_chance
+from prunetransfer.analysis.roles import with_roles
 from prunetransfer.analysis.shared import with_seeds
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance
 from prunetransfer.storage.schemas.accuracy import ACCURACY, EVALUATION
 from prunetransfer.storage.schemas.dense import DENSE
 from prunetransfer.storage.tables import read_table, write_table
 
 with stage(snakemake):
     frame = pd.concat([read_table(path, EVALUATION) for path in snakemake.input.rows], ignore_index=True)
-    frame = with_seeds(frame, snakemake.params.seeds)
-    dense, labels = read_table(snakemake.input.dense, DENSE), snakemake.params.labels
+    of_study, labels = snakemake.params.of_study, snakemake.params.labels
+    frame = with_roles(with_seeds(frame, of_study["seeds"]), of_study["own_sources"])
+    dense = read_table(snakemake.input.dense, DENSE)
     frame = frame.assign(
-        study=snakemake.params.study,
+        study=of_study["study"],
         architecture=[labels[name]["architecture"] for name in frame["backbone"]],
         pretraining=[labels[name]["pretraining"] for name in frame["backbone"]],
-        method=frame["recovery"].map(snakemake.params.methods),
+        method=frame["recovery"].map(of_study["methods"]),
         retention=frame["retention"].where(above_chance(frame, dense)),
     )
-    write_table(snakemake.output[0], frame, ACCURACY, provenance(labels))
+    write_table(snakemake.output[0], frame, ACCURACY)

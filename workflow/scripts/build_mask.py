@@ -1,10 +1,10 @@
-"""Keep the weights of highest score."""
+"""Keep the weights of highest score, as the mask's pattern allows."""
 
-from prunetransfer.pruning.masks import global_mask, write_mask
+from prunetransfer.pruning.masks import write_mask
+from prunetransfer.pruning.patterns import make_mask
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance, read_tensors
+from prunetransfer.storage.artifacts import read_tensors
 
 with stage(snakemake):
-    sparsity = float(snakemake.wildcards.sparsity)
-    mask = global_mask(read_tensors(snakemake.input[0]), sparsity)
-    write_mask(snakemake.output[0], mask, {"sparsity": sparsity, **provenance(dict(snakemake.wildcards))})
+    asked = snakemake.params.mask
+    write_mask(snakemake.output[0], make_mask(read_tensors(snakemake.input[0]), **asked), asked)

@@ -8,7 +8,7 @@ from prunetransfer.models.backbones import load_backbone
 from prunetransfer.runtime.devices import prepare_process
 from prunetransfer.settings.registry import find, keywords
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance, write_tensors
+from prunetransfer.storage.artifacts import write_tensors
 
 with stage(snakemake):
     settings, seed = dict(snakemake.params.score), int(snakemake.wildcards.seed)
@@ -23,5 +23,4 @@ with stage(snakemake):
         curvature, record = kind.compute(backbone, head, train, seed, **settings)
     weights = {name: weight.detach() for name, weight in backbone.prunable().items()}
     scores = {name: values.cpu().numpy() for name, values in score.function(weights, curvature, **own).items()}
-    made_with = snakemake.params.score | dict(snakemake.wildcards)
-    write_tensors(snakemake.output[0], scores, {**record, **provenance(made_with)})
+    write_tensors(snakemake.output[0], scores, record | {"settings": snakemake.params.score})

@@ -2,8 +2,9 @@
 
 import pandas as pd
 
+from prunetransfer.stages.jobs import Job
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance, read_metadata
+from prunetransfer.storage.artifacts import read_metadata
 from prunetransfer.storage.schemas.masks import DAMPING
 from prunetransfer.storage.tables import write_table
 
@@ -11,15 +12,10 @@ with stage(snakemake):
     rows = []
     for path in snakemake.input:
         record = read_metadata(path)
-        job = record["settings"]
-        score, _, prune_source = job["criterion"].partition("@")
         rows += [
             {
                 "study": snakemake.params.study,
-                "backbone": job["backbone"],
-                "score": score,
-                "prune_source": prune_source,
-                "seed": int(job["seed"]),
+                **Job.parse(record["wildcards"]).key_columns,
                 "damping": float(damping),
                 "sparsity": None if sparsity is None else float(sparsity),
                 "loss": loss,
@@ -29,4 +25,4 @@ with stage(snakemake):
             for sparsity, loss in (losses or {None: None}).items()
         ]
     frame = pd.DataFrame(rows, columns=DAMPING.names)
-    write_table(snakemake.output[0], frame, DAMPING, provenance({"scores": len(snakemake.input)}))
+    write_table(snakemake.output[0], frame, DAMPING)

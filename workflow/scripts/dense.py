@@ -2,11 +2,10 @@
 
 from prunetransfer.analysis.dense import dense_table
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance
 from prunetransfer.storage.schemas.dense import DENSE
 from prunetransfer.storage.tables import write_table
 
 with stage(snakemake):
     confidence = snakemake.params.confidence
     found = dense_table(snakemake.input, snakemake.params.study, confidence)
-    write_table(snakemake.output[0], found, DENSE, provenance({"confidence": confidence}))
+    write_table(snakemake.output[0], found, DENSE)

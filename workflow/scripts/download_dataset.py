@@ -5,10 +5,10 @@ from pathlib import Path
 
 from prunetransfer.datasets.downloads import download
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance, write_atomically
+from prunetransfer.storage import provenance
+from prunetransfer.storage.artifacts import write_text
 
 with stage(snakemake):
     record = Path(snakemake.output[0])
     download(snakemake.params.origin, record.with_suffix(""))
-    content = json.dumps(provenance(snakemake.params.origin), indent=1)
-    write_atomically(record, lambda partial: partial.write_text(content, encoding="utf-8"))
+    write_text(record, json.dumps(provenance.facts() | {"settings": snakemake.params.origin}, indent=1))

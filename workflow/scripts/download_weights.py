@@ -11,14 +11,14 @@ from prunetransfer.models.sources import fetch
 from prunetransfer.models.trial import try_backbone
 from prunetransfer.stages.code_digest import file_digest
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import check, provenance, write_tensors
+from prunetransfer.storage.artifacts import check, write_tensors
 
 with stage(snakemake):
     weights, backbone = snakemake.params.weights, snakemake.params.backbone
     architecture, options = backbone["architecture"], backbone["options"]
     torch.manual_seed(weights["seed"])
     network = build_network(architecture, options)
-    made = provenance(backbone | weights)
+    made = {"settings": backbone | weights}
     if weights["source"] == "random":
         state = {}
         convert(network.state_dict(), network)

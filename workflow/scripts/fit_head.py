@@ -8,7 +8,6 @@ from prunetransfer.models.backbones import extract_features, load_backbone
 from prunetransfer.models.finite import not_finite
 from prunetransfer.runtime.devices import prepare_process
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance
 
 with stage(snakemake):
     settings, train = snakemake.params.head, read_split(snakemake.input.train)
@@ -23,4 +22,4 @@ with stage(snakemake):
             raise ValueError(f"{snakemake.input.train}: {complaint}")
         head = fit_head(features, train.labels.to(device), len(train.classes), settings)
         print(f"{head.kind}, alpha {head.alpha:g} on {len(train.labels)} train images")
-    write_head(snakemake.output[0], head, provenance(settings))
+    write_head(snakemake.output[0], head, {"settings": settings})

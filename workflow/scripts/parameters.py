@@ -3,7 +3,7 @@
 import pandas as pd
 
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance, read_metadata
+from prunetransfer.storage.artifacts import read_metadata
 from prunetransfer.storage.schemas.masks import PARAMETERS
 from prunetransfer.storage.tables import write_table
 
@@ -14,5 +14,4 @@ with stage(snakemake):
         for backbone, path in zip(snakemake.params.backbones, snakemake.input, strict=True)
         for depth, row in enumerate(read_metadata(path)["trial"]["parameters"])
     ]
-    made = provenance({"backbones": snakemake.params.backbones})
-    write_table(snakemake.output[0], pd.DataFrame(rows), PARAMETERS, made)
+    write_table(snakemake.output[0], pd.DataFrame(rows), PARAMETERS)

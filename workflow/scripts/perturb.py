@@ -8,16 +8,15 @@ from prunetransfer.heads import read_head
 from prunetransfer.landscape.perturbation import Surroundings
 from prunetransfer.models.backbones import load_backbone
 from prunetransfer.pruning.apply import load_mask
+from prunetransfer.pruning.masks import mask_columns
 from prunetransfer.runtime.devices import prepare_process
-from prunetransfer.stages.jobs import split_name
+from prunetransfer.stages.jobs import Job
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance, read_metadata
 from prunetransfer.storage.schemas.landscape import PATH, PERTURBATION
 from prunetransfer.storage.tables import write_table
 
 with stage(snakemake):
-    job, settings, files = dict(snakemake.wildcards), snakemake.params.landscape, snakemake.input
-    seed = int(job["seed"])
+    seed, settings, files = Job.parse(snakemake.wildcards).seed, snakemake.params.landscape, snakemake.input
     device = prepare_process(snakemake.threads, seed)
     backbone = load_backbone(snakemake.params.backbone, files.weights, device)
     rows, points = [], []
@@ -25,17 +24,11 @@ with stage(snakemake):
         sample, _ = draw_images(read_split(train), settings["samples"], "balanced", seed)
         surroundings = Surroundings(Task(backbone, read_head(head, device), sample))
         for path in files.masks:
-            metadata, mask = read_metadata(path), load_mask(path, device)
-            score, prune_source = split_name(metadata["settings"]["criterion"])
-            about = {
-                **{"backbone": job["backbone"], "score": score, "prune_source": prune_source},
-                **{"sparsity": metadata["sparsity"], "task": task, "seed": seed},
-                "role": "source" if task == prune_source else "transfer",
-            }
+            mask = load_mask(path, device)
+            about = mask_columns(path) | {"task": task, "seed": seed}  # a mask that seeds share has another
             losses = surroundings.path(mask, settings["steps"])
             measured = {"dense_loss": losses[0.0], "measured": losses[1.0] - losses[0.0]}
             rows.append(about | {"images": len(sample.labels)} | measured | surroundings.predict(mask))
             points += [about | {"t": t, "loss": loss} for t, loss in losses.items()]
-    made_with = provenance(settings | job)
-    write_table(snakemake.output.rows, pd.DataFrame(rows), PERTURBATION, made_with)
-    write_table(snakemake.output.paths, pd.DataFrame(points), PATH, made_with)
+    write_table(snakemake.output.rows, pd.DataFrame(rows), PERTURBATION)
+    write_table(snakemake.output.paths, pd.DataFrame(points), PATH)

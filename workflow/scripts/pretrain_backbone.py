@@ -9,7 +9,7 @@ from prunetransfer.models.backbones import build_backbone
 from prunetransfer.models.trial import features_of, settle_layout
 from prunetransfer.runtime.devices import device_name, prepare_process
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance, write_atomically, write_tensors
+from prunetransfer.storage.artifacts import write_tensors, write_text
 from prunetransfer.training.card import card_of, checkpoint_of
 from prunetransfer.training.pretraining import pretrain
 from prunetransfer.training.saved_state import SavedState
@@ -27,7 +27,7 @@ with stage(snakemake):
     saved = SavedState(snakemake.output.weights, made_with, snakemake.input)
     pretraining, curve = pretrain(backbone, train, seed, saved, **recipe)
     checkpoint = checkpoint_of(pretraining)
-    write_tensors(snakemake.output.weights, checkpoint, {"curve": curve, **provenance(made_with)})
+    write_tensors(snakemake.output.weights, checkpoint, {"curve": curve, "settings": made_with})
     # checkpoint_of has rounded the network too: the accuracy on the card is that of the file.
     card = card_of(pretraining, train, test, seed) | {
         "dataset": dataset,
@@ -35,5 +35,5 @@ with stage(snakemake):
         "curve": curve,
         "sha256": hashlib.sha256(Path(snakemake.output.weights).read_bytes()).hexdigest(),
     }
-    write_atomically(snakemake.output.card, lambda partial: partial.write_text(json.dumps(card, indent=2) + "\n"))
+    write_text(snakemake.output.card, json.dumps(card, indent=2) + "\n")
     saved.remove()

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance, read_metadata
+from prunetransfer.storage.artifacts import read_metadata
 from prunetransfer.storage.schemas.training import PRETRAINING
 from prunetransfer.storage.tables import write_table
 
@@ -17,4 +17,4 @@ with stage(snakemake):
         ]
         rows += [about | row for row in read_metadata(path)["curve"]]
     frame = pd.DataFrame(rows, columns=PRETRAINING.names)
-    write_table(snakemake.output[0], frame, PRETRAINING, provenance({"trainings": len(snakemake.input)}))
+    write_table(snakemake.output[0], frame, PRETRAINING)

@@ -2,17 +2,15 @@
 
 from prunetransfer.analysis.outcomes import read_outcomes
 from prunetransfer.analysis.pretrainings import compare_pretrainings, grouped, pretraining_retentions
-from prunetransfer.analysis.shared import with_seeds
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance
 from prunetransfer.storage.schemas.dense import DENSE
 from prunetransfer.storage.schemas.pretrainings import PRETRAINING_COMPARISONS, PRETRAININGS
 from prunetransfer.storage.tables import read_table, write_table
 
 with stage(snakemake):
     params, output = snakemake.params, snakemake.output
-    outcomes = read_outcomes(snakemake.input.predictions, params.study, read_table(snakemake.input.dense, DENSE))
-    outcomes = with_seeds(outcomes, params.seeds)
-    found, made_with = grouped(outcomes, params.labels), provenance({"confidence": params.confidence})
-    write_table(output.means, pretraining_retentions(found, params.confidence), PRETRAININGS, made_with)
-    write_table(output.pairs, compare_pretrainings(found, params.confidence), PRETRAINING_COMPARISONS, made_with)
+    dense = read_table(snakemake.input.dense, DENSE)
+    outcomes = read_outcomes(snakemake.input.predictions, dense, **params.of_study)
+    found = grouped(outcomes, params.labels)
+    write_table(output.means, pretraining_retentions(found, params.confidence), PRETRAININGS)
+    write_table(output.pairs, compare_pretrainings(found, params.confidence), PRETRAINING_COMPARISONS)

@@ -7,15 +7,17 @@ from prunetransfer.heads import read_head
 from prunetransfer.models.backbones import load_backbone, load_state
 from prunetransfer.models.trial import check_pruned
 from prunetransfer.pruning.apply import load_mask
+from prunetransfer.pruning.masks import DESCRIBED_BY
 from prunetransfer.recovery.case import Case
 from prunetransfer.runtime.devices import device_name, prepare_process
 from prunetransfer.settings.registry import find
+from prunetransfer.stages.jobs import Job
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance, read_metadata, write_tensors
+from prunetransfer.storage.artifacts import read_metadata, write_tensors
 from prunetransfer.training.saved_state import SavedState
 
 with stage(snakemake):
-    settings, seed = dict(snakemake.params.recovery), int(snakemake.wildcards.seed)
+    settings, seed = dict(snakemake.params.recovery), Job.parse(snakemake.wildcards).seed
     recovery = find("recoveries", settings.pop("recovery"), settings.pop("plugin", None))
     device = prepare_process(snakemake.threads, seed)
     dense, backbone = (load_backbone(snakemake.params.backbone, snakemake.input.weights, device) for _ in range(2))
@@ -34,7 +36,6 @@ with stage(snakemake):
     curve = recovery.function(Case(backbone, dense, mask, head, train, seed, resumable), **settings)
     check_pruned(backbone, mask, train.images[:1])
     tensors = {key: tensor.cpu().numpy() for key, tensor in backbone.network.state_dict().items()}
-    grid = {key: read_metadata(snakemake.input.mask)[key] for key in ("sparsity", "achieved_sparsity")}
-    record = {"job": dict(snakemake.wildcards), "curve": curve}
-    write_tensors(snakemake.output[0], tensors, {**grid, **record, **provenance(snakemake.params.recovery)})
+    described = {key: read_metadata(snakemake.input.mask)[key] for key in DESCRIBED_BY}
+    write_tensors(snakemake.output[0], tensors, described | {"curve": curve})
     saved.remove()

@@ -2,9 +2,7 @@
 
 from prunetransfer.analysis.outcomes import read_outcomes
 from prunetransfer.analysis.safe import safe_table
-from prunetransfer.analysis.shared import with_seeds
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance
 from prunetransfer.storage.schemas.dense import DENSE
 from prunetransfer.storage.schemas.safe import SAFE_SPARSITY
 from prunetransfer.storage.tables import read_table, write_table
@@ -12,6 +10,5 @@ from prunetransfer.storage.tables import read_table, write_table
 with stage(snakemake):
     levels = dict(snakemake.params.levels)
     dense = read_table(snakemake.input.dense, DENSE)
-    outcomes = read_outcomes(snakemake.input.predictions, snakemake.params.study, dense)
-    found = safe_table(with_seeds(outcomes, snakemake.params.seeds), **levels)
-    write_table(snakemake.output[0], found, SAFE_SPARSITY, provenance(levels))
+    outcomes = read_outcomes(snakemake.input.predictions, dense, **snakemake.params.of_study)
+    write_table(snakemake.output[0], safe_table(outcomes, **levels), SAFE_SPARSITY)

@@ -7,7 +7,7 @@ from prunetransfer.landscape.spectrum import compute
 from prunetransfer.models.backbones import load_backbone
 from prunetransfer.runtime.devices import prepare_process
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance, write_tensors
+from prunetransfer.storage.artifacts import write_tensors
 
 with stage(snakemake):
     settings, seed = dict(snakemake.params.landscape), int(snakemake.wildcards.seed)
@@ -16,5 +16,4 @@ with stage(snakemake):
     head, train = read_head(snakemake.input.head, device), read_split(snakemake.input.train)
     sample, drawn = draw_images(train, settings.pop("samples"), "balanced", seed)
     arrays, record = compute(Task(backbone, head, sample), seed, **settings)
-    made_with = snakemake.params.landscape | dict(snakemake.wildcards)
-    write_tensors(snakemake.output[0], arrays, {**drawn, **record, **provenance(made_with)})
+    write_tensors(snakemake.output[0], arrays, drawn | record)

@@ -2,10 +2,8 @@
 
 from prunetransfer.analysis.comparisons import compare_scores, mean_retentions, recovery_changes, retention_intervals
 from prunetransfer.analysis.outcomes import read_outcomes
-from prunetransfer.analysis.shared import with_seeds
 from prunetransfer.analysis.verdicts import judge
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import provenance
 from prunetransfer.storage.schemas.dense import DENSE
 from prunetransfer.storage.schemas.verdicts import CHANGES, COMPARISONS, INTERVALS, RETENTION, VERDICTS
 from prunetransfer.storage.tables import read_table, write_table
@@ -13,11 +11,9 @@ from prunetransfer.storage.tables import read_table, write_table
 with stage(snakemake):
     levels, output = dict(snakemake.params.levels), snakemake.output
     dense, confidence = read_table(snakemake.input.dense, DENSE), levels["confidence"]
-    outcomes = read_outcomes(snakemake.input.predictions, snakemake.params.study, dense)
-    outcomes = with_seeds(outcomes, snakemake.params.seeds)
-    made_with = provenance(levels)
-    write_table(output.verdicts, judge(outcomes, **levels, tuned=snakemake.params.tuned), VERDICTS, made_with)
-    write_table(output.retention, mean_retentions(outcomes, confidence), RETENTION, made_with)
-    write_table(output.intervals, retention_intervals(outcomes, confidence), INTERVALS, made_with)
-    write_table(output.changes, recovery_changes(outcomes, confidence), CHANGES, made_with)
-    write_table(output.comparisons, compare_scores(outcomes, confidence), COMPARISONS, made_with)
+    outcomes = read_outcomes(snakemake.input.predictions, dense, **snakemake.params.of_study)
+    write_table(output.verdicts, judge(outcomes, **levels), VERDICTS)
+    write_table(output.retention, mean_retentions(outcomes, confidence), RETENTION)
+    write_table(output.intervals, retention_intervals(outcomes, confidence), INTERVALS)
+    write_table(output.changes, recovery_changes(outcomes, confidence), CHANGES)
+    write_table(output.comparisons, compare_scores(outcomes, confidence), COMPARISONS)

@@ -1,12 +1,10 @@
 """Write the verdicts as a page, for the terminal and for the browser."""
 
-from pathlib import Path
-
 from prunetransfer.report.findings import Findings
 from prunetransfer.report.pages import html, markdown
 from prunetransfer.report.verdicts import page
 from prunetransfer.stages.stage import stage
-from prunetransfer.storage.artifacts import write_atomically
+from prunetransfer.storage.artifacts import write_text
 from prunetransfer.storage.schemas.registry import TABLES
 from prunetransfer.storage.tables import read_table
 
@@ -16,4 +14,4 @@ with stage(snakemake):
     others = {name: path for name, path in paths.items() if name not in vars(found)}
     blocks = page(found, **{name: read_table(path, TABLES[name]) for name, path in others.items()})
     for output, text in {snakemake.output.md: markdown(blocks), snakemake.output.html: html(blocks)}.items():
-        write_atomically(output, lambda path, text=text: Path(path).write_text(text, encoding="utf-8"))
+        write_text(output, text)

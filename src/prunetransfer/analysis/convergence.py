@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
 
-from prunetransfer.pruning.masks import global_mask
+from prunetransfer.pruning.patterns import make_mask
 
 Scores = Mapping[str, np.ndarray]
 
 
-def agreement(scores: Scores, reference: Scores, sparsities: Sequence[float]) -> list[dict[str, float]]:
-    """One row a sparsity: rank_correlation over all weights (Spearman), overlap of the masks.
+def agreement(scores: Scores, reference: Scores, masks: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One row a mask: rank_correlation over all weights (Spearman), overlap of the masks.
 
+    masks: pattern and sparsity of each.
     Overlap is the share of the weights that the reference keeps which `scores` keep too: 1 if the masks agree, 1 minus
     the sparsity by chance. Raises ValueError unless both score the same weights.
     """
@@ -23,9 +25,9 @@ def agreement(scores: Scores, reference: Scores, sparsities: Sequence[float]) ->
     flat, flat_reference = (np.concatenate([s.ravel() for s in both.values()]) for both in (scores, reference))
     correlation = float(spearmanr(flat, flat_reference).statistic)
     rows = []
-    for sparsity in sparsities:
-        kept, kept_reference = (global_mask(both, sparsity) for both in (scores, reference))
+    for mask in masks:
+        kept, kept_reference = (make_mask(both, **mask) for both in (scores, reference))
         shared = sum(np.count_nonzero(kept[name] & keep) for name, keep in kept_reference.items())
         total = sum(np.count_nonzero(keep) for keep in kept_reference.values())
-        rows.append({"sparsity": sparsity, "rank_correlation": correlation, "overlap": shared / total})
+        rows.append({**mask, "rank_correlation": correlation, "overlap": shared / total})
     return rows

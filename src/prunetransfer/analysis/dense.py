@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
+from prunetransfer.stages.jobs import Job
 from prunetransfer.storage.schemas.accuracy import PREDICTIONS
 from prunetransfer.storage.schemas.dense import DENSE
 from prunetransfer.storage.tables import read_table, table_metadata
@@ -25,7 +26,7 @@ def dense_table(paths: Iterable[str | os.PathLike], study: str, confidence: floa
     """Dense accuracy beside chance (schema DENSE). paths: PREDICTIONS, each backbone and target in one of them."""
     rows = []
     for path in paths:
-        backbone = table_metadata(path)["settings"]["backbone"]
+        backbone = Job.parse(table_metadata(path)["wildcards"]).backbone
         for target, answers in read_table(path, PREDICTIONS).groupby("target"):
             answers = answers[answers["sparsity"].isna()].set_index("readout")["predicted"]
             labels = np.asarray(answers.pop("label"))

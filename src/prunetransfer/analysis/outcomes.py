@@ -1,13 +1,13 @@
 """Outcomes: which test images are classified right, dense and pruned, for every measurement of a study.
 
-A frame with one row a measurement: the columns CONDITION, `role`, and two bool arrays [n] over the same images in the
+A frame with one row a measurement: KEY_COLUMNS, and two bool arrays [n] over the same images in the
 same order, `dense` and `correct` (pruned). Rows of one target share the images.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,24 +16,35 @@ import pandas as pd
 from prunetransfer.analysis.dense import above_chance
 from prunetransfer.analysis.paired import Cell
 from prunetransfer.analysis.retention import with_sources
-from prunetransfer.stages.jobs import condition
+from prunetransfer.analysis.roles import with_roles
+from prunetransfer.analysis.shared import with_seeds
+from prunetransfer.stages.jobs import Job
 from prunetransfer.storage.artifacts import ArtifactError
 from prunetransfer.storage.schemas.accuracy import PREDICTIONS
+from prunetransfer.storage.schemas.columns import OF_MEASUREMENT
 from prunetransfer.storage.tables import read_table, table_metadata
 
-CONDITION = ["study", "backbone", "score", "prune_source", "sparsity", "recovery", "tuned_on", "target", "readout"]
-CONDITION += ["seed"]
+KEY_COLUMNS = [field.name for field in OF_MEASUREMENT]  # and what follows from them: method, own_sources, role
 
 
-def read_outcomes(paths: Iterable[str | os.PathLike], study: str, dense: pd.DataFrame) -> pd.DataFrame:
+def read_outcomes(
+    paths: Iterable[str | os.PathLike],
+    dense: pd.DataFrame,
+    study: str,
+    seeds: Sequence[int],
+    methods: Mapping[str, str],
+    own_sources: Mapping[str, Sequence[str]],
+) -> pd.DataFrame:
     """The outcomes of evaluation jobs on the targets on which there is something to retain (see `above_chance`).
 
-    paths: files of the schema PREDICTIONS, which name their job in their metadata; dense: the study's table DENSE.
-    Raises ArtifactError, naming the file, if two jobs of one target did not see the same images.
+    paths: files of the schema PREDICTIONS, which name their job in their metadata; dense: the study's table DENSE;
+    seeds: those of the study, each of which has a row of what all share (see `with_seeds`); methods: what each recovery
+    does; own_sources: as for `with_roles`. Raises ArtifactError, naming the file, if two jobs of one target did not see
+    the same images.
     """
     rows, known = [], {}
     for path in paths:
-        job = table_metadata(path)["settings"]
+        job = Job.parse(table_metadata(path)["wildcards"])
         for target, answers in read_table(path, PREDICTIONS).groupby("target"):
             labels = np.asarray(answers.set_index("readout").loc["label", "predicted"])
             first = known.setdefault(target, (path, labels))
@@ -41,10 +52,10 @@ def read_outcomes(paths: Iterable[str | os.PathLike], study: str, dense: pd.Data
                 raise ArtifactError(
                     f"{path}: its images of {target} are not those of {first[0]}: they cannot be paired"
                 )
-            named = {"study": study} | condition(job, target)
+            named = {"study": study, **job.key_columns, "method": methods[job.recovery], "target": target}
             rows += [named | found for found in _outcomes(answers[answers["readout"] != "label"], labels)]
-    outcomes = pd.DataFrame(rows, columns=[*CONDITION, "role", "dense", "correct"])
-    return outcomes[above_chance(outcomes, dense)]
+    outcomes = with_roles(pd.DataFrame(rows, columns=[*KEY_COLUMNS, "dense", "correct"]), own_sources)
+    return with_seeds(outcomes[above_chance(outcomes, dense)], seeds)
 
 
 def _outcomes(answers: pd.DataFrame, labels: np.ndarray) -> Iterator[dict[str, Any]]:
@@ -53,12 +64,13 @@ def _outcomes(answers: pd.DataFrame, labels: np.ndarray) -> Iterator[dict[str, A
     is_dense = correct["sparsity"].isna()
     dense = correct[is_dense].set_index("readout")["correct"]
     for row in correct[~is_dense].itertuples():
-        yield {"sparsity": row.sparsity, "readout": row.readout, "dense": dense[row.readout], "correct": row.correct}
+        mask = {"pattern": row.pattern, "sparsity": row.sparsity}
+        yield mask | {"readout": row.readout, "dense": dense[row.readout], "correct": row.correct}
 
 
 def by_readout(outcomes: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """The outcomes of each readout, with the column `source` (see `with_sources`)."""
-    for _, read in outcomes.groupby("readout"):
+    """The outcomes of each readout and pattern of masks, with the column `source` (see `with_sources`)."""
+    for _, read in outcomes.groupby(["readout", "pattern"]):
         yield with_sources(read)
 
 

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import pandas as pd
 
-ROLES = ("source", "transfer")
+from prunetransfer.analysis.roles import roles
+
+PREFERRED = {"readout": "zero_shot", "pattern": "unstructured"}
 
 
 def with_sources(accuracy: pd.DataFrame) -> pd.DataFrame:
     """The accuracy table with a column `source`: the dataset that the mask or the recovery saw.
 
     A data-free mask without recovery saw none; it is the same whatever the source. Each such row is repeated for every
-    source of the table, with role `source` where the target is that source and else `transfer`, so that a data-free
-    score is averaged over the same (source, target) pairs as the others. In a table without any source, `source` is
-    null. Raises ValueError if the table mixes studies or readouts: their means would mean nothing.
+    source of the table, with the role that a mask of this source has on the target, so that a data-free score is
+    averaged over the same (source, target) pairs as the others. In a table without any source, `source` is null.
+    Raises ValueError if the table mixes studies, patterns or readouts: their means would mean nothing.
     """
-    for column in ("study", "readout"):
+    for column in ("study", "pattern", "readout"):
         if accuracy[column].nunique() > 1:
             found = ", ".join(sorted(accuracy[column].unique()))
             raise ValueError(f"the accuracy table mixes {column} {found}; allowed is one at a time")
@@ -24,18 +26,21 @@ def with_sources(accuracy: pd.DataFrame) -> pd.DataFrame:
     anyones = frame[frame["source"].isna()]
     if not len(sources):
         return frame
-    repeated = [
-        anyones.assign(source=source, role=anyones["target"].eq(source).map({True: "source", False: "transfer"}))
-        for source in sorted(sources)
-    ]
-    return pd.concat([frame[frame["source"].notna()], *repeated], ignore_index=True)
+    repeated = pd.concat([anyones.assign(source=source) for source in sorted(sources)])
+    repeated = repeated.assign(role=roles(repeated, ["source"]))
+    return pd.concat([frame[frame["source"].notna()], repeated], ignore_index=True)
 
 
 def shown(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows that figures and summary show: of one readout, `zero_shot` where the study has it, with a retention."""
-    readouts = sorted(frame["readout"].unique())
-    rows = frame[frame["readout"].isin(["zero_shot"] if "zero_shot" in readouts else readouts[:1])]
-    return rows[rows["retention"].notna()] if "retention" in rows else rows
+    """The rows that figures and summary show, of those with a retention: of one readout and one pattern of masks.
+
+    They are those of PREFERRED where the table has them, else the first.
+    """
+    for column, first in PREFERRED.items():
+        if column in frame:
+            found = sorted(frame[column].unique(), key=lambda name: (name != first, name))
+            frame = frame[frame[column].isin(found[:1])]
+    return frame[frame["retention"].notna()] if "retention" in frame else frame
 
 
 def mean_retention(frame: pd.DataFrame, by: list[str]) -> pd.DataFrame:

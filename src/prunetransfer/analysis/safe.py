@@ -13,7 +13,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from prunetransfer.analysis.outcomes import CONDITION
+from prunetransfer.analysis.outcomes import KEY_COLUMNS
 from prunetransfer.analysis.paired import Cell, check_pairs, mean_difference
 from prunetransfer.analysis.retention import last_passed
 from prunetransfer.storage.schemas.safe import SAFE_SPARSITY
@@ -98,7 +98,7 @@ def violation_rate(
 def safe_table(outcomes: pd.DataFrame, alpha: float, delta: float, seed: int, confidence: float) -> pd.DataFrame:
     """Safe sparsity of each mask on each target (schema SAFE_SPARSITY): chosen on one half of the test images, the
     accuracy it loses reported on the other. `seed` draws the halves, the same for every criterion."""
-    by = [name for name in CONDITION if name != "sparsity"] + ["role"]
+    by = [name for name in KEY_COLUMNS if name != "sparsity"]
     rows = []
     for names, group in outcomes.groupby(by, dropna=False):
         name = dict(zip(by, names, strict=True))

@@ -7,8 +7,6 @@ differ in nothing but the fine-tuning.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import pandas as pd
 
 from prunetransfer.analysis.outcomes import by_readout, cells
@@ -16,16 +14,18 @@ from prunetransfer.analysis.paired import mean_difference, mean_ratio
 from prunetransfer.analysis.retention import last_passed, mean_retention
 from prunetransfer.storage.schemas.verdicts import VERDICTS
 
-GROUP = ["study", "backbone", "score", "readout"]
+GROUP = ["study", "backbone", "score", "pattern", "readout"]
+FINE_TUNES = "finetune"  # the recovery that P2 is about
 ROUNDING = 1e-9  # a mean that equals 1 - τ up to rounding keeps its accuracy
 
 
-def judge(outcomes: pd.DataFrame, tolerance: float, confidence: float, tuned: Iterable[str]) -> pd.DataFrame:
-    """The table of verdicts (schema VERDICTS): P1 by backbone, score, readout and role, P2 by recovery without role.
+def judge(outcomes: pd.DataFrame, tolerance: float, confidence: float) -> pd.DataFrame:
+    """The table of verdicts (schema VERDICTS): P1 by backbone, score, pattern, readout and role, P2 by recovery instead
+    of role.
 
     tolerance: τ in [0, 1); accuracy counts as kept where mean retention ≥ 1 - τ. confidence: that of the two-sided
-    intervals. tuned: the recoveries that fine-tune, by their names in the config. A prediction that the outcomes cannot
-    speak about (no fine-tuned rows, no source target) has no row.
+    intervals. P2 is about every recovery whose method is to fine-tune, whatever its entry in the config is called. A
+    prediction that the outcomes cannot speak about (no fine-tuned rows, no source target) has no row.
     """
     rows = []
     for frame in by_readout(outcomes):
@@ -33,18 +33,18 @@ def judge(outcomes: pd.DataFrame, tolerance: float, confidence: float, tuned: It
             name = dict(zip(GROUP, names, strict=True)) | {"confidence": confidence}
             untuned = group[group["recovery"] == "none"]
             for role, measured in untuned.groupby("role"):
-                about = {"prediction": "P1", "recovery": "none", "role": role}
+                about = {"prediction": "P1", "recovery": "none", "method": "none", "role": role}
                 rows.append(name | about | _keeps(measured, tolerance, confidence))
-            pairs = before_and_after(group[(group["recovery"] == "none") | group["recovery"].isin(list(tuned))])
+            pairs = before_and_after(group[group["method"].isin(["none", FINE_TUNES])])
             for recovery, rows_of in pairs[pairs["role"] == "transfer"].groupby("recovery"):
-                about = {"prediction": "P2", "recovery": recovery, "role": "transfer"}
+                about = {"prediction": "P2", "recovery": recovery, "method": FINE_TUNES, "role": "transfer"}
                 rows.append(name | about | _changes(rows_of, confidence))
     return pd.DataFrame(rows, columns=VERDICTS.names).astype({"fell": "Int64"})
 
 
 def before_and_after(frame: pd.DataFrame) -> pd.DataFrame:
     """Recovered rows, each with the outcomes `before` of the same mask without recovery. frame: of `with_sources`."""
-    same = ["study", "backbone", "score", "readout", "source", "sparsity", "target", "seed"]
+    same = ["study", "backbone", "score", "pattern", "sparsity", "readout", "source", "target", "seed"]
     before = frame.loc[frame["recovery"] == "none", [*same, "correct"]].rename(columns={"correct": "before"})
     return frame[frame["recovery"] != "none"].merge(before, on=same)
 

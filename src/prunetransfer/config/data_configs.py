@@ -66,7 +66,7 @@ def _ask(models: list[tuple[str, str]], cache: Path) -> list[dict[str, Any] | st
     known |= dict.fromkeys(own, NO_DATA_CONFIG)
     unknown = {key: model for key, model in zip(keys, models, strict=True) if key not in known}
     if unknown:
-        from prunetransfer.storage.artifacts import write_atomically
+        from prunetransfer.storage.artifacts import write_text
 
         package = Path(__file__).parents[2]
         done = subprocess.run(
@@ -81,7 +81,7 @@ def _ask(models: list[tuple[str, str]], cache: Path) -> list[dict[str, Any] | st
         answers = dict(zip(unknown, json.loads(done.stdout), strict=True))
         known |= answers
         kept = {key: answer for key, answer in known.items() if isinstance(answer, dict)}
-        write_atomically(cache, lambda partial: partial.write_text(json.dumps(kept, indent=1)))
+        write_text(cache, json.dumps(kept, indent=1))
     return [known[key] if isinstance(known[key], str) else dict(known[key]) for key in keys]
 
 

@@ -14,11 +14,10 @@ PROCESS = 2500
 # All weights of a ViT-B once.
 COPY = 350
 # Bytes for each pixel of each image that is held: a forward pass; the live layers of two backbones that wait for each
-# other, and of a chunk of images that runs on; the graph of a training step, of per-sample gradients, and of the
-# Hessian's products.
-FORWARD, WAITING, RUNNING, TRAINING, GRADIENTS, SECOND = 460, 300, 600, 2400, 5600, 4000
-# Images that are held at a time, at most: of a forward pass, of per-sample gradients, of the Hessian's products.
-BATCH, GRADIENTS_AT_ONCE, HESSIANS_AT_ONCE = 32, 64, 16
+# other, and of a chunk of images that runs on; the graph of a training step, and of per-sample gradients.
+FORWARD, WAITING, RUNNING, TRAINING, GRADIENTS = 460, 300, 600, 2400, 5600
+# Images that are held at a time, at most: of a forward pass, of per-sample gradients.
+BATCH, GRADIENTS_AT_ONCE = 32, 64
 # Per-sample gradients: what a batch is kept to, and what the rows of one layer and their blocks take beside it.
 GRADIENT_BATCH, GRADIENT_ROWS = 3500, 1500
 # Products of patches and the systems that are solved with them.
@@ -35,8 +34,6 @@ def scoring(structure: str | None, settings: Mapping[str, Any], size: int) -> in
     """To compute a score. structure: that of the curvature which it reads; settings: its entry in the config."""
     if structure is None:
         return PROCESS + 2 * COPY
-    if settings["matrix"] == "hessian":
-        return round(PROCESS + 8 * COPY + _held(min(settings["samples"], HESSIANS_AT_ONCE), size, SECOND))
     needed = PROCESS + 4 * COPY + _gradients(settings["samples"], size)
     return round(_with_blocks(needed, settings["memory_budget"]) if structure == "block" else needed)
 

@@ -17,7 +17,7 @@ from prunetransfer.datasets.files import printable
 from prunetransfer.datasets.samples import Samples
 from prunetransfer.datasets.views import Chosen
 from prunetransfer.runtime.progress import progress
-from prunetransfer.storage.artifacts import provenance, write_stream
+from prunetransfer.storage.artifacts import write_stream
 
 CHUNK_BYTES = 32 * 2**20
 BATCH = 1000
@@ -135,7 +135,7 @@ def write_split(
     over = {why: {"count": len(names), "first": names[:LISTED]} for why, names in samples.passed_over.items()}
     how = {"preparation": asdict(preparation), "skipped": list(skipped), "passed_over": over}
     classes = {"classes": samples.classes, "classes_before": list(samples.classes_before)}
-    metadata = {**classes, **how, **provenance(settings)}
+    metadata = {**classes, **how, "settings": dict(settings)}
     pixels = progress(chunks(), count, os.path.basename(path))
     write_stream(path, {"labels": labels}, "images", (count, size, size, 3), pixels, metadata)
     return digests

@@ -21,6 +21,7 @@ from prunetransfer.models.backbones import Backbone, extract_features, load_stat
 from prunetransfer.models.finite import not_finite
 from prunetransfer.models.trial import check_pruned
 from prunetransfer.pruning.apply import load_mask, pruned, restored
+from prunetransfer.pruning.masks import ASKED, DESCRIBED_BY
 from prunetransfer.runtime.devices import device_name, spare_memory
 from prunetransfer.settings.registry import find, readout
 from prunetransfer.storage.artifacts import read_metadata
@@ -140,19 +141,20 @@ def _evaluate(
     for name, answers in dense.items():
         if answers["correct"] == 0:
             raise ValueError(f"{name}: the dense backbone gets no test image right: retention has no meaning")
-    predictions = [{"sparsity": None, "readout": "label", "predicted": target.test.labels.tolist()}]
-    predictions += [_prediction(None, answers) for answers in dense.values()]
+    no_mask = dict.fromkeys(ASKED)
+    predictions = [no_mask | {"readout": "label", "predicted": target.test.labels.tolist()}]
+    predictions += [_prediction(no_mask, answers) for answers in dense.values()]
     rows = []
     for path in paths:
         metadata = read_metadata(path)
         with changed(backbone, path, target.test.images[:1]):
             measured = list(_measure(backbone, target, path))
         for answers in measured:
-            predictions.append(_prediction(metadata["sparsity"], answers))
+            predictions.append(_prediction(metadata, answers))
             before = dense[answers["readout"]]
             rows.append(
                 {key: value for key, value in answers.items() if key != "predicted"}
-                | {key: metadata[key] for key in ("sparsity", "achieved_sparsity")}
+                | {key: metadata[key] for key in DESCRIBED_BY}
                 | {"dense_top1": before["top1"], "dense_loss": before["loss"]}
                 | {"retention": answers["top1"] / before["top1"]}
             )
@@ -201,5 +203,5 @@ def _at_hand(split: Split, backbone: Backbone) -> Split:
     return replace(split, images=split.images.to(backbone.device)) if fits else split
 
 
-def _prediction(sparsity: float | None, answers: Mapping[str, Any]) -> dict[str, Any]:
-    return {"sparsity": sparsity, "readout": answers["readout"], "predicted": answers["predicted"]}
+def _prediction(mask: Mapping[str, Any], answers: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: mask[key] for key in ASKED} | {key: answers[key] for key in ("readout", "predicted")}

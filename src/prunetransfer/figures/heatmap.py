@@ -23,7 +23,7 @@ COLOURS = "cividis"  # from retention 0 to 1; made for the colour-blind
 
 @style.styled
 def draw(accuracy: pd.DataFrame, sparsity: float | None = None) -> Figure:
-    """A panel a backbone and score, without recovery; rows are sources, columns targets, framed where both are one.
+    """A panel a backbone and score, without recovery; rows are sources, columns targets; a frame: `source`.
 
     accuracy: a table of schema ACCURACY; seeds are averaged. sparsity: None takes the middle one. A data-free score
     has one value for all sources: its cells are as high as the panel. Raises ValueError if the table has no rows at
@@ -42,7 +42,7 @@ def draw(accuracy: pd.DataFrame, sparsity: float | None = None) -> Figure:
     width = max(map(len, rows)) * (panel_width + GAP) + margin
     height = len(rows) * (CELL_HEIGHT * len(sources) + GAP) + TITLE_HEIGHT * (title_lines + 2)
     figure = Figure(figsize=(width, height + style.text_width(targets, style.TICK) + GAP), layout="constrained")
-    figure.suptitle(f"Retention at sparsity {sparsity:g} (framed: the target is the source)", fontsize=style.TITLE)
+    figure.suptitle(f"Retention at sparsity {sparsity:g} (framed: the mask saw the target)", fontsize=style.TITLE)
     figure.supxlabel("target", fontsize=style.TEXT)
     figure.supylabel("source", fontsize=style.TEXT)
     panels = figure.subplots(len(rows), max(map(len, rows)), squeeze=False)
@@ -87,10 +87,12 @@ def _draw_cells(axes: Axes, panel: pd.DataFrame, sources: list[str], targets: li
     axes.grid(False)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
+    seen = panel[panel["role"] == "source"]
+    seen = set(zip(seen["prune_source"], seen["target"], strict=True))
     for source, middle, row in zip(values.index, (edges[:-1] + edges[1:]) / 2, values.to_numpy(), strict=True):
         for j, value in enumerate(row):
             if np.isfinite(value):
                 ink = "black" if value > 0.5 else "white"
                 axes.text(j + 0.5, middle, f"{value:.2f}", ha="center", va="center", color=ink, fontsize=style.TICK)
-            if targets[j] == source:
+            if (source, targets[j]) in seen:
                 axes.add_patch(Rectangle((j, middle - 0.5), 1, 1, fill=False, linewidth=1.4, clip_on=False))

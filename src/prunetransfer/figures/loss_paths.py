@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from prunetransfer.analysis.retention import ROLES
+from prunetransfer.analysis.roles import ROLES
 from prunetransfer.figures import style
 from prunetransfer.storage.schemas.landscape import PATHS
 
@@ -20,11 +20,11 @@ DASHES = dict(zip(ROLES, style.DASHES, strict=False))
 def draw(paths: pd.DataFrame) -> Figure:
     """A row of panels a backbone, a panel a sparsity; a line a score and role, the mean over tasks, sources and seeds.
 
-    paths: a table of schema PATHS. Each loss is over that of the dense weights (t = 0) of its own path. Where there are
-    sources, they alone are the tasks: so both roles are about the same ones.
+    paths: a table of schema PATHS. Each loss is over that of the dense weights (t = 0) of its own path. Tasks that no
+    mask saw are left out where there are others: so both roles are about the same ones.
     """
-    if paths["prune_source"].notna().any():
-        paths = paths[paths["task"].isin(paths["prune_source"].dropna())]
+    if (seen := paths["role"] == "source").any():
+        paths = paths[paths["task"].isin(paths.loc[seen, "task"])]
     of_path = [name for name in paths.columns if name not in ("t", "loss")]
     dense = paths[paths["t"] == 0].rename(columns={"loss": "dense"})[[*of_path, "dense"]]
     frame = paths.merge(dense, on=of_path)

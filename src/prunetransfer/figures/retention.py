@@ -10,7 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import ScaledTranslation
 
-from prunetransfer.analysis.retention import ROLES, mean_retention, with_sources
+from prunetransfer.analysis.retention import mean_retention, with_sources
+from prunetransfer.analysis.roles import ROLES
 from prunetransfer.figures import style
 from prunetransfer.storage.schemas.accuracy import ACCURACY
 

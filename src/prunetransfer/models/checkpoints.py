@@ -7,16 +7,23 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 from torch import Tensor, nn
+from torch.nn.modules.module import register_module_module_registration_hook
 
 from prunetransfer.models.checkpoint_files import read_file
 from prunetransfer.storage.artifacts import ArtifactError
 
 LISTED = 8
 LISTED_PAIRS = 4
+
+
+class _Read(Exception):
+    """Ends timm's loading, with the state dict that it was about to load."""
+
+    def __init__(self, state: Mapping[str, Tensor]):
+        self.state = dict(state)
 
 
 def read_checkpoint(
@@ -66,18 +73,22 @@ def as_timm_reads(state: dict[str, Tensor], architecture: str, options: Mapping[
     """What timm's loader makes of a published checkpoint: its names and classifier, position embeddings that fit."""
     import timm
 
-    read: dict[str, Tensor] = {}
+    def stop(module: nn.Module, state: Mapping[str, Tensor], *_: Any) -> None:
+        raise _Read(state)
 
-    def keep(network: nn.Module, state: Mapping[str, Tensor], **_: Any) -> nn.modules.module._IncompatibleKeys:
-        read.update(state)
-        return nn.modules.module._IncompatibleKeys([], [])
+    def watch(parent: nn.Module, name: str, child: nn.Module | None) -> None:
+        parent.register_load_state_dict_pre_hook(stop)
 
-    # timm drops the classifier of a network of another number of classes than the checkpoint's, and then passes over
-    # missing keys: both are said to have none, and `convert` loads.
-    with patch.object(nn.Module, "load_state_dict", keep):
-        published = {"state_dict": state, "custom_load": False, "num_classes": 0}
-        timm.create_model(architecture, pretrained=True, pretrained_cfg_overlay=published, num_classes=0, **options)
-    return read
+    # timm hands what it has read to nobody but the network that it builds: `convert` loads it, and knows what is
+    # missing. timm drops the classifier of a network of another number of classes than the checkpoint's: both are said
+    # to have none.
+    published = {"state_dict": state, "custom_load": False, "num_classes": 0}
+    with register_module_module_registration_hook(watch):
+        try:
+            timm.create_model(architecture, pretrained=True, pretrained_cfg_overlay=published, num_classes=0, **options)
+        except _Read as read:
+            return read.state
+    raise ArtifactError(f"{architecture}: timm loads no checkpoint into it")
 
 
 def convert(

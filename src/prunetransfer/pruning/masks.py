@@ -8,9 +8,14 @@ from typing import Any
 
 import numpy as np
 
+from prunetransfer.stages.jobs import Job
 from prunetransfer.storage.artifacts import ArtifactError, read_metadata, read_tensors, write_tensors
 
 Mask = dict[str, np.ndarray]
+
+# What a mask was asked to be, and what became of it: in its file, and in that of weights which were recovered with it.
+ASKED = ("pattern", "sparsity")
+DESCRIBED_BY = (*ASKED, "achieved_sparsity")
 
 
 def global_mask(scores: Mapping[str, np.ndarray], sparsity: float) -> Mask:
@@ -68,6 +73,12 @@ def read_mask(path: str | os.PathLike) -> Mask:
         name: np.unpackbits(bits, count=int(np.prod(shapes[name]))).astype(bool).reshape(shapes[name])
         for name, bits in packed.items()
     }
+
+
+def mask_columns(path: str | os.PathLike) -> dict[str, Any]:
+    """The key columns of a mask, by its file or that of weights recovered with it: those of the job, and of ASKED."""
+    record = read_metadata(path)
+    return Job.parse(record["wildcards"]).key_columns | {name: record[name] for name in ASKED}
 
 
 def layer_counts(mask: Mask) -> list[dict[str, Any]]:

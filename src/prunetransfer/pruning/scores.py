@@ -42,16 +42,10 @@ class Diagonal(BaseModel, json_schema_extra={"renamed": {"curvature": "matrix"}}
     NAME: ClassVar = "diagonal"
 
     loss: Loss = "squared"
-    matrix: Annotated[
-        Literal["empirical", "fisher", "ggn", "hessian"],
-        Field(description=f"{MATRICES}; `hessian`: the Hessian itself, estimated by draws."),
-    ] = "empirical"
+    matrix: Annotated[Literal["empirical", "fisher", "ggn"], Field(description=f"{MATRICES}.")] = "empirical"
     draws: Annotated[
         Draws,
-        Field(
-            description="Labels drawn an image, or probes of `hessian`. Left out: 1 for `fisher`, 16 for `hessian`, "
-            "and `ggn` is exact."
-        ),
+        Field(description="Labels drawn an image. Left out: 1 for `fisher`, and `ggn` is exact."),
         left_out("as empirical curvature draws nothing", matrix="empirical"),
     ] = None
     samples: Samples = 256
@@ -63,12 +57,6 @@ class Block(Diagonal):
 
     NAME: ClassVar = "block"
 
-    matrix: Annotated[Literal["empirical", "fisher", "ggn"], Field(description=f"{MATRICES}.")] = "empirical"
-    draws: Annotated[
-        Draws,
-        Field(description="Labels drawn an image. Left out: 1 for `fisher`, and `ggn` is exact."),
-        left_out("as empirical curvature draws nothing", matrix="empirical"),
-    ] = None
     block_size: BlockSize = 64
     damping: Annotated[
         Positive | Auto,

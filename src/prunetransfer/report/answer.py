@@ -179,7 +179,7 @@ def _changed(rows: pd.DataFrame) -> list[str]:
 
 
 def _tuned(row: object) -> str:
-    return row.score if row.recovery == "finetune" else f"{row.score} + {row.recovery}"
+    return row.score if row.recovery == row.method else f"{row.score} + {row.recovery}"
 
 
 def _values(rows: pd.DataFrame, column: str) -> dict[str, float]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -46,15 +47,12 @@ def overview(found: Findings, costs: pd.DataFrame, figures: Mapping[str, Path]) 
 
 
 def _total(costs: pd.DataFrame) -> str:
-    seconds, cpu_seconds = _time(costs["seconds"].sum()), _time(costs["cpu_seconds"].sum())
+    seconds, cpu_seconds = (timedelta(seconds=round(costs[column].sum())) for column in ("seconds", "cpu_seconds"))
     return (
-        f"{len(costs)} jobs: {seconds} one after the other, {cpu_seconds} of processor time or more, as it is sampled. "
+        f"{len(costs)} jobs: {seconds} (h:mm:ss) one after the other, {cpu_seconds} of processor time or more, "
+        "as it is sampled. "
         f"One job held at most {costs['peak_mb'].max() / 1000:.1f} GB of memory."
     )
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
 
 
 def _by_stage(costs: pd.DataFrame) -> Table:

@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 
 from prunetransfer.analysis.dense import left_out
-from prunetransfer.analysis.retention import ROLES, mean_retention, shown, with_sources
+from prunetransfer.analysis.retention import mean_retention, shown, with_sources
+from prunetransfer.analysis.roles import ROLES
 from prunetransfer.analysis.verdicts import sustained_sparsities
 from prunetransfer.report.answer import QUESTION, headline, least_safe, sentences
 from prunetransfer.report.findings import Findings
@@ -126,7 +127,7 @@ def _changed(verdicts: pd.DataFrame) -> str:
     for name, row in _named(rows):
         change = f"{100 * row.change:+.1f} [{100 * row.low:+.1f}, {100 * row.high:+.1f}]"
         found = f"{change} over {_count(row.cases, 'pair')}, {row.fell:.0f} fell"
-        found += "" if row.recovery == "finetune" else f" ({row.recovery})"
+        found += "" if row.recovery == row.method else f" ({row.recovery})"
         lines.append(f"  {name}  {row.role:<9} {row.verdict:<9} {found}")
     title = "P2: does fine-tuning on the source improve transfer accuracy? (change of top-1 in points [interval])"
     return "\n".join([title, *lines]) if lines else ""

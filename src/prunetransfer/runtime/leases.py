@@ -6,19 +6,19 @@ dies.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import IO
+
+from filelock import FileLock, Timeout
 
 # Set by the workflow, once for all its jobs: how many of them share a GPU.
 JOBS_PER_GPU = "PRUNETRANSFER_JOBS_PER_GPU"
 POLL = 1.0  # seconds
 
-_held: list[IO] = []  # the locks live as long as their files are open
+_held: list[FileLock] = []  # a lock that nothing refers to is released
 
 
 def lease(devices: Sequence[str], slots: int = 1, folder: Path | None = None) -> str:
@@ -41,15 +41,14 @@ def lease(devices: Sequence[str], slots: int = 1, folder: Path | None = None) ->
         time.sleep(POLL)
 
 
-def _taken(lock: Path) -> bool:
+def _taken(path: Path) -> bool:
     """Take the lock if it is free."""
-    file = open(lock, "a")  # noqa: SIM115 (open as long as the slot is held)
+    lock = FileLock(path)
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
+        lock.acquire(blocking=False)
+    except Timeout:
         return False
-    _held.append(file)
+    _held.append(lock)
     return True
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -12,20 +13,57 @@ def split_name(name: str) -> tuple[str, str | None]:
     return first, dataset or None
 
 
-def condition(job: Mapping[str, str], target: str) -> dict[str, Any]:
-    """The key columns and the role of what an evaluation job measures on `target`.
+@dataclass(frozen=True)
+class Job:
+    """One job, by its files' names; what they do not have is None. mask: as the file is called, `0.5`."""
 
-    job: its backbone, criterion, recovery and seed, as they stand in its files' names.
-    """
-    score, prune_source = split_name(job["criterion"])
-    recovery, tuned_on = split_name(job["recovery"])
-    return {
-        "backbone": job["backbone"],
-        "score": score,
-        "prune_source": prune_source,
-        "recovery": recovery,
-        "tuned_on": tuned_on,
-        "target": target,
-        "role": "source" if target in (prune_source, tuned_on) else "transfer",
-        "seed": int(job["seed"]),
-    }
+    backbone: str | None = None
+    score: str | None = None
+    prune_source: str | None = None
+    recovery: str | None = None
+    tuned_on: str | None = None
+    mask: str | None = None
+    targets: str | None = None
+    dataset: str | None = None
+    seed: int | None = None
+
+    @classmethod
+    def parse(cls, wildcards: Mapping[str, str]) -> Job:
+        """The job of a rule's wildcards, as Snakemake has them or as a file's metadata do; others are passed over."""
+        score, prune_source = split_name(wildcards.get("criterion", ""))
+        recovery, tuned_on = split_name(wildcards.get("recovery", ""))
+        same = {name: wildcards.get(name) for name in ("backbone", "mask", "targets", "dataset")}
+        seed = wildcards.get("seed")  # Snakemake's wildcards are a list: `in` would look among the values
+        return cls(
+            score=score or None,
+            prune_source=prune_source,
+            recovery=recovery or None,
+            tuned_on=tuned_on,
+            seed=None if seed is None else int(seed),
+            **same,
+        )
+
+    @property
+    def key_columns(self) -> dict[str, Any]:
+        """What names the job in tables: backbone, score, prune_source, seed; recovery and tuned_on, where it has them.
+
+        Of a mask, the file itself says pattern and sparsity.
+        """
+        names = ["backbone", "score", "prune_source", *(["recovery", "tuned_on"] if self.recovery else []), "seed"]
+        return {name: getattr(self, name) for name in names}
+
+    @property
+    def link(self) -> str | None:
+        """The last link of its recovery: `moments` of `reconstruct+moments`."""
+        return self.recovery and self.recovery.rpartition("+")[2]
+
+    @property
+    def earlier(self) -> str | None:
+        """The recovery that its last link goes on from, as file names have it: `reconstruct@digits`; None if none."""
+        before = self.recovery and self.recovery.rpartition("+")[0]
+        return f"{before}@{self.tuned_on}" if before else None
+
+    @property
+    def is_shared(self) -> bool:
+        """Do all seeds share its files, as nothing of them is drawn: those of a data-free mask, not recovered?"""
+        return self.prune_source is None and self.recovery in (None, "none")

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TextIO
 
-from prunetransfer.storage import provenance as process
+from prunetransfer.storage import provenance
 
 LONGEST = 1000
 
@@ -22,8 +22,9 @@ def stage(snakemake: Any) -> Iterator[None]:
     name, log = snakemake.rule, Path(snakemake.log[0])
     log.parent.mkdir(parents=True, exist_ok=True)
     start = time.perf_counter()
-    process.begin(name, snakemake.params.get("code"), dict(snakemake.wildcards))
-    with _written(log) as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+    settings = dict(snakemake.params)
+    job = provenance.of_stage(name, settings.pop("code", None), dict(snakemake.wildcards), settings)
+    with job, _written(log) as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
         try:
             yield
         except Exception as error:

@@ -10,24 +10,19 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
-import zlib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save, save_file
 
-from prunetransfer.storage import provenance as process
+from prunetransfer.storage import provenance
+from prunetransfer.storage.sealing import is_sound, seal, sealable, unsealed
 
 PROVENANCE = "prunetransfer"
-# Two checksums as they stand in Parquet's metadata, and escaped inside the JSON of a safetensors header.
-SEAL = re.compile(rb'(?<="crc32": ")[0-9a-f]{16}|(?<="crc32\\": \\")[0-9a-f]{16}')
 DAMAGED = "damaged, or written by another program; delete it and run again"
-LONGEST_HEADER = 10**8  # of safetensors
-BLOCK = 2**22
 
 
 class ArtifactError(ValueError):
@@ -55,8 +50,13 @@ def write_atomically(path: str | os.PathLike, write: Callable[[Path], None]) -> 
         partial.unlink(missing_ok=True)
 
 
+def write_text(path: str | os.PathLike, text: str) -> None:
+    """Write text as UTF-8, as `write_atomically` writes."""
+    write_atomically(path, lambda partial: partial.write_text(text, encoding="utf-8"))
+
+
 def write_sealed(path: str | os.PathLike, write: Callable[[Path], None]) -> None:
-    """As `write_atomically`, for a file that `check` accepts: what `write` writes must hold `sealable` metadata.
+    """As `write_atomically`, for a file that `check` accepts: what `write` writes must hold metadata of `carried`.
 
     Removes what jobs that were killed while they wrote this file have left.
     """
@@ -66,25 +66,19 @@ def write_sealed(path: str | os.PathLike, write: Callable[[Path], None]) -> None
 
     def write_and_seal(partial: Path) -> None:
         write(partial)
-        with open(partial, "r+b") as file:
-            head, place = _head(file)
-            seal = _checksum(head, place) + _data_checksum(file)
-            file.seek(place)
-            file.write(seal)
+        seal(partial)
 
     write_atomically(path, write_and_seal)
 
 
-def sealable(metadata: Mapping[str, Any]) -> str:
-    """Metadata (anything JSON can hold) as text, with a place for the checksums of the file that they go into."""
-    return json.dumps({"crc32": "0" * 16, **metadata}, sort_keys=True)
+def carried(metadata: Mapping[str, Any]) -> dict[str, str]:
+    """What a file carries beside its data: the facts of the stage that makes it, `metadata`, a place for checksums.
 
-
-def unsealed(text: str | bytes) -> dict[str, Any]:
-    """The metadata that `sealable` made a text of."""
-    metadata = json.loads(text)
-    del metadata["crc32"]
-    return metadata
+    The stage's seconds are among them, so a file that is made anew is another file, if not other content, and what
+    follows it runs again. Snakemake has it so anyway where both are in one run.
+    """
+    # One key: safetensors stores several in an order that changes from run to run.
+    return {PROVENANCE: sealable({**provenance.facts(), **metadata})}
 
 
 def check(path: str | os.PathLike, data: bool = True) -> None:
@@ -94,26 +88,13 @@ def check(path: str | os.PathLike, data: bool = True) -> None:
     """
     try:
         with open(path, "rb") as file:
-            head, place = _head(file)
-            sound = head[place : place + 8] == _checksum(head, place)
-            sound &= not data or head[place + 8 : place + 16] == _data_checksum(file)
+            sound = is_sound(file, data)
     except FileNotFoundError:
         raise ArtifactError(f"{path}: no such file") from None
     except OSError as error:
         raise ArtifactError(f"{path}: cannot be read ({error.strerror})") from None
-    except ValueError:
-        sound = False
     if not sound:
         raise ArtifactError(f"{path}: {DAMAGED}")
-
-
-def provenance(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What made a file: the settings that it was made with, and the facts of the job that made it.
-
-    The job's seconds are among them, so a file that is made anew is another file, if not other content, and what
-    follows it runs again. Snakemake has it so anyway where both are in one run.
-    """
-    return {"settings": dict(settings), **process.facts()}
 
 
 def write_tensors(path: str | os.PathLike, tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> None:
@@ -187,8 +168,7 @@ def _refuse_not_finite(path: str | os.PathLike, tensors: Mapping[str, np.ndarray
 def _laid_out(tensors: Mapping[str, np.ndarray], metadata: Mapping[str, Any]) -> tuple[dict, dict]:
     """The arrays as the library wants them, and the header's metadata."""
     arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
-    # One key: safetensors stores several in an order that changes from run to run.
-    return arrays, {PROVENANCE: sealable({"order": list(arrays), **metadata})}
+    return arrays, carried({"order": list(arrays), **metadata})
 
 
 def _metadata(file: safe_open) -> dict[str, Any]:
@@ -201,29 +181,3 @@ def _opened(path: str | os.PathLike, data: bool = True):
         return safe_open(os.fspath(path), framework="np")
     except SafetensorError as error:
         raise ArtifactError(f"{path}: {DAMAGED} ({error})") from None
-
-
-def _head(file: BinaryIO) -> tuple[bytes, int]:
-    """What precedes the data of a safetensors file, or all of a Parquet file; and where in it the checksums start.
-
-    Leaves the file where the head ends. Raises ValueError if it has no checksums.
-    """
-    start = file.read(8)
-    length = -1 if start.startswith(b"PAR1") else min(int.from_bytes(start, "little"), LONGEST_HEADER)
-    head = start + file.read(length)
-    seal = SEAL.search(head)
-    if seal is None:
-        raise ValueError("no checksums")
-    return head, seal.start()
-
-
-def _checksum(head: bytes, place: int) -> bytes:
-    """CRC-32 of a head without the checksums in it."""
-    return b"%08x" % zlib.crc32(head[place + 16 :], zlib.crc32(head[:place]))
-
-
-def _data_checksum(file: BinaryIO) -> bytes:
-    found = 0
-    while block := file.read(BLOCK):
-        found = zlib.crc32(block, found)
-    return b"%08x" % found

@@ -1,4 +1,4 @@
-"""What this process is about and what it has taken so far; the files that it writes carry that.
+"""What stage this process is in and what it has taken so far; the files that it writes carry that.
 
 Standard library only, and no package is imported for its version.
 """
@@ -11,6 +11,8 @@ import re
 import resource
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,28 +22,43 @@ from prunetransfer import __version__
 REVISION = "PRUNETRANSFER_REVISION"
 PACKAGES = ("numpy", "pandas", "torch", "timm")
 
-_noted: dict[str, Any] = {"device": "cpu"}
-_start = time.perf_counter()
+_job: dict[str, Any] = {}  # what is known of the stage that this process is in; nothing outside of one
+_start = 0.0
 
 
-def begin(stage: str, code: str | None, wildcards: dict[str, str]) -> None:
-    """The process starts on a job: its rule, the digest of its code, and what its wildcards stand for."""
+@contextmanager
+def of_stage(stage: str, code: str | None, wildcards: dict[str, str], settings: dict[str, Any]) -> Iterator[None]:
+    """All files written inside carry what is known of the job.
+
+    That is its rule, the digest of its code, what its wildcards stand for, and the settings that it was given.
+    """
     global _start
     _start = time.perf_counter()
-    note(stage=stage, code=code, wildcards=wildcards, seed=int(wildcards["seed"]) if "seed" in wildcards else None)
+    seed = int(wildcards["seed"]) if "seed" in wildcards else None
+    _job.update(stage=stage, code=code, wildcards=wildcards, settings=settings, seed=seed, device="cpu")
+    try:
+        yield
+    finally:
+        _job.clear()
 
 
 def note(**facts: Any) -> None:
-    """Tell what else is known of the job: `seed`, `device`."""
-    _noted.update(facts)
+    """Tell what else is known of the job, if this process is in one: `seed`, `device`."""
+    if _job:
+        _job.update(facts)
 
 
 def facts() -> dict[str, Any]:
-    """What was noted; the git revision; the versions of what was imported; seconds and peak memory in MB until now."""
+    """What is known of the job, the git revision, the versions of what was imported, seconds and peak memory in MB.
+
+    Seconds and memory are those until now. Nothing outside of a stage.
+    """
+    if not _job:
+        return {}
     torch = sys.modules.get("torch")
     gpu = torch is not None and torch.cuda.is_initialized()
     return {
-        **_noted,
+        **_job,
         "revision": os.environ.get(REVISION) or None,
         "versions": _versions(),
         "seconds": round(time.perf_counter() - _start, 3),

@@ -14,8 +14,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from prunetransfer.storage.artifacts import DAMAGED, PROVENANCE, ArtifactError, check, sealable, unsealed, write_sealed
-from prunetransfer.storage.schemas.columns import CLASSES
+from prunetransfer.storage.artifacts import DAMAGED, PROVENANCE, ArtifactError, carried, check, write_sealed
+from prunetransfer.storage.schemas.columns import CLASSES, keys
+from prunetransfer.storage.sealing import unsealed
 
 ACCEPTED = {
     pa.string(): (pa.types.is_string, pa.types.is_large_string),
@@ -26,12 +27,9 @@ ACCEPTED = {
 }
 
 
-def keys(schema: pa.Schema) -> list[str]:
-    """The columns that together name one row of a table."""
-    return [field.name for field in schema if field.metadata[b"key"] == b"yes"]
-
-
-def write_table(path: str | os.PathLike, frame: pd.DataFrame, schema: pa.Schema, metadata: Mapping[str, Any]) -> None:
+def write_table(
+    path: str | os.PathLike, frame: pd.DataFrame, schema: pa.Schema, metadata: Mapping[str, Any] | None = None
+) -> None:
     """Write `frame` as Parquet with exactly the columns of `schema`, and `metadata` (anything JSON can hold) inside it.
 
     Rows are sorted by the key columns, so the same data give the same bytes. Raises ArtifactError, naming the file and
@@ -46,7 +44,7 @@ def write_table(path: str | os.PathLike, frame: pd.DataFrame, schema: pa.Schema,
         row = table.slice(int(np.argmax(repeated)), 1).select(order).to_pylist()[0]
         raise ArtifactError(f"{path}: {repeated.sum()} rows share their key with another one; the first is {row}")
     table = table.sort_by([(name, "ascending") for name in order])
-    table = table.replace_schema_metadata({PROVENANCE: sealable(metadata)})
+    table = table.replace_schema_metadata(carried(metadata or {}))
     write_sealed(path, lambda partial: pq.write_table(table, partial))
 
 

@@ -4,21 +4,28 @@ from __future__ import annotations
 
 import pyarrow as pa
 
-from prunetransfer.storage.schemas.columns import BACKBONE, PRUNE_SOURCE, SCORE, SEED, SPARSITY, STUDY, key, value
+from prunetransfer.storage.schemas.columns import (
+    BACKBONE,
+    OF_MASK,
+    PATTERN,
+    PRUNE_SOURCE,
+    SCORE,
+    SEED,
+    SPARSITY,
+    STUDY,
+    key,
+    value,
+)
 
 LAYER_SPARSITY = pa.schema(
     [
-        STUDY,
-        BACKBONE,
-        SCORE,
-        PRUNE_SOURCE,
+        *OF_MASK,
         SEED,
-        SPARSITY,
         key("layer", pa.string(), "name of the prunable weight"),
-        value("depth", pa.int64(), "", "place of the layer in forward order, from 0"),
-        value("weights", pa.int64(), "weights", "weights of the layer"),
-        value("pruned", pa.int64(), "weights", "weights of the layer that are gone"),
-        value("layer_sparsity", pa.float64(), "fraction", "pruned / weights"),
+        value("depth", pa.int64(), "place of the layer in forward order, from 0"),
+        value("weights", pa.int64(), "weights of the layer", "weights"),
+        value("pruned", pa.int64(), "weights of the layer that are gone", "weights"),
+        value("layer_sparsity", pa.float64(), "pruned / weights", "fraction"),
     ]
 )
 
@@ -27,13 +34,12 @@ PARAMETERS = pa.schema(
         STUDY,
         BACKBONE,
         key("parameter", pa.string(), "name of the parameter in the backbone, its weights plain"),
-        value("depth", pa.int64(), "", "place of the parameter in the order of definition, from 0"),
-        value("numbers", pa.int64(), "numbers", "numbers that it holds"),
-        value("prunable", pa.bool_(), "", "whether masks may prune it"),
+        value("depth", pa.int64(), "place of the parameter in the order of definition, from 0"),
+        value("numbers", pa.int64(), "numbers that it holds", "numbers"),
+        value("prunable", pa.bool_(), "whether masks may prune it"),
         value(
             "left_out",
             pa.string(),
-            "",
             "why it is not prunable: `no feature depends on it`, `no matrix of a linear layer, convolution or "
             "product`, or `excluded` by the config; null where it is",
             nullable=True,
@@ -53,32 +59,27 @@ DAMPING = pa.schema(
             "sparsity",
             pa.float64(),
             "sparsity at which `auto` tried λ; null where λ was given or could not be used",
+            "fraction",
             nullable=True,
-            unit="fraction",
         ),
         value(
             "loss",
             pa.float64(),
-            "",
             "mean loss of the so pruned backbone on held-out source images; null where sparsity is",
             nullable=True,
         ),
-        value("chosen", pa.bool_(), "", "whether the score was computed with this λ"),
+        value("chosen", pa.bool_(), "whether the score was computed with this λ"),
     ]
 )
 
 CONVERGENCE = pa.schema(
     [
-        STUDY,
-        BACKBONE,
-        SCORE,
-        PRUNE_SOURCE,
+        *OF_MASK,
         SEED,
-        SPARSITY,
-        value("samples", pa.int64(), "images", "images that the score saw"),
-        value("reference_samples", pa.int64(), "images", "images that the reference saw, the score with most"),
-        value("rank_correlation", pa.float64(), "", "Spearman correlation of the two scores over all weights"),
-        value("overlap", pa.float64(), "fraction", "share of what the reference keeps that this mask keeps"),
+        value("samples", pa.int64(), "images that the score saw", "images"),
+        value("reference_samples", pa.int64(), "images that the reference saw, the score with most", "images"),
+        value("rank_correlation", pa.float64(), "Spearman correlation of the two scores over all weights"),
+        value("overlap", pa.float64(), "share of what the reference keeps that this mask keeps", "fraction"),
     ]
 )
 
@@ -87,12 +88,13 @@ MASK_OVERLAP = pa.schema(
         STUDY,
         BACKBONE,
         SCORE,
+        PATTERN,
         SPARSITY,
         key("between", pa.string(), "`sources`: two sources, one seed; `draws`: one source, two seeds"),
         key("prune_source", pa.string(), "dataset that the first mask was computed on"),
         key("other_source", pa.string(), "dataset that the second mask was computed on"),
         SEED,
         key("other_seed", pa.int64(), "seed of the second mask"),
-        value("overlap", pa.float64(), "fraction", "share of the weights kept by one mask that the other keeps"),
+        value("overlap", pa.float64(), "share of the weights kept by one mask that the other keeps", "fraction"),
     ]
 )

@@ -9,6 +9,7 @@ from prunetransfer.storage.schemas.columns import (
     CONFIDENCE,
     OF_ROLE,
     P_HOLM,
+    PATTERN,
     READOUT,
     SCORE,
     STUDY,
@@ -17,15 +18,15 @@ from prunetransfer.storage.schemas.columns import (
 )
 
 GROUP = key("group", pa.string(), "architecture that the backbones have in common, with its options")
-PRETRAINING = value("pretraining", pa.string(), "", "label of the pre-training that gave the backbone its weights")
+PRETRAINING = value("pretraining", pa.string(), "label of the pre-training that gave the backbone its weights")
 OVER = key(
     "sparsity",
     pa.float64(),
     "share of the prunable weights asked to go; null: the mean over all tried",
-    True,
     "fraction",
+    nullable=True,
 )
-CASES = value("cases", pa.int64(), "", "(source, target, seed, sparsity) cells that all backbones of the group have")
+CASES = value("cases", pa.int64(), "(source, target, seed, sparsity) cells that all backbones of the group have")
 
 PRETRAININGS = pa.schema(
     [
@@ -36,12 +37,13 @@ PRETRAININGS = pa.schema(
         SCORE,
         READOUT,
         OF_ROLE,
+        PATTERN,
         OVER,
         CASES,
-        value("dense_top1", pa.float64(), "fraction", "mean accuracy of the dense backbone on the same cells"),
-        value("retention", pa.float64(), "ratio", "mean retention"),
-        value("low", pa.float64(), "ratio", "lower end of its paired interval"),
-        value("high", pa.float64(), "ratio", "upper end of its paired interval"),
+        value("dense_top1", pa.float64(), "mean accuracy of the dense backbone on the same cells", "fraction"),
+        value("retention", pa.float64(), "mean retention", "ratio"),
+        value("low", pa.float64(), "lower end of its paired interval", "ratio"),
+        value("high", pa.float64(), "upper end of its paired interval", "ratio"),
         CONFIDENCE,
     ]
 )
@@ -53,18 +55,19 @@ PRETRAINING_COMPARISONS = pa.schema(
         BACKBONE,
         PRETRAINING,
         key("other_backbone", pa.string(), "the backbone that it is compared with"),
-        value("other_pretraining", pa.string(), "", "its pre-training"),
+        value("other_pretraining", pa.string(), "its pre-training"),
         SCORE,
         READOUT,
         OF_ROLE,
+        PATTERN,
         OVER,
         CASES,
-        value("difference", pa.float64(), "ratio", "mean retention of backbone minus that of other_backbone"),
-        value("low", pa.float64(), "ratio", "lower end of its paired interval"),
-        value("high", pa.float64(), "ratio", "upper end of its paired interval"),
+        value("difference", pa.float64(), "mean retention of backbone minus that of other_backbone", "ratio"),
+        value("low", pa.float64(), "lower end of its paired interval", "ratio"),
+        value("high", pa.float64(), "upper end of its paired interval", "ratio"),
         CONFIDENCE,
-        value("p_value", pa.float64(), "", "test of no difference, two-sided"),
+        value("p_value", pa.float64(), "test of no difference, two-sided"),
         P_HOLM,
-        value("verdict", pa.string(), "", "`higher`, `lower`, or `equal` where no difference was shown"),
+        value("verdict", pa.string(), "`higher`, `lower`, or `equal` where no difference was shown"),
     ]
 )
