@@ -208,7 +208,8 @@ def head(dataset, backbone):
 
 def download_records(*datasets):
     """What the download stage leaves, beside the folder of files: one for each download that the datasets need."""
-    origins = [origin(config["datasets"][dataset]) for dataset in datasets]
+    entries = [config["datasets"][dataset] for dataset in datasets]
+    origins = [origin(entry, NEEDS["datasets"][entry["kind"]]["downloaded_by"]) for entry in entries]
     return {f"{folder_of(files)}.json": files for files in origins if files}
 
 
