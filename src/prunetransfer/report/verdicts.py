@@ -159,8 +159,8 @@ def _safe(safe: pd.DataFrame) -> list[Block]:
         Heading("Safe sparsity"),
         "The largest sparsity tried of which it is shown, on the calibration images, that it loses at most "
         f"{100 * first.alpha:g} percentage points of accuracy; the risk that this is wrong is at most {first.delta:g} "
-        "a row. The accuracy lost is that on the other images. Violations: how often calibration sets drawn from all the "
-        f"test images chose a sparsity that loses more; at most {first.delta:g} is promised.",
+        "a row. The accuracy lost is that on the other images. Violations: how often calibration sets drawn from all "
+        f"the test images chose a sparsity that loses more; at most {first.delta:g} is promised.",
         Table((*names, "safe sparsity", "percentage points lost", "violations"), cells),
     ]
 
