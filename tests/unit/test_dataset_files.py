@@ -7,6 +7,7 @@ import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -14,12 +15,18 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from prunetransfer.datasets.downloads import download, folder_of, origin
+from prunetransfer.datasets import downloads
+from prunetransfer.datasets.downloads import download, folder_of
 from prunetransfer.datasets.kinds import parquet
 from prunetransfer.datasets.loading import load_samples
 from prunetransfer.datasets.samples import Samples
+from prunetransfer.settings.registry import find
 
 SHARED_DATA = Path(os.environ.get("PRUNETRANSFER_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
+
+
+def origin(entry: dict[str, Any]) -> dict[str, Any]:
+    return downloads.origin(entry, find("datasets", entry["kind"]).needs["downloaded_by"])
 
 
 def levels(samples: Samples) -> list[int]:

@@ -90,7 +90,7 @@ def test_a_module_of_an_installed_package_is_known_and_has_no_digest(tmp_path):
     ],
 )
 def test_an_edit_of_what_a_factory_imports_counts(root, architecture, file, counts):
-    from prunetransfer import digest
+    from prunetransfer.stages import code_digest as digest
 
     def found() -> str | None:
         for function in (digest.syntax_tree, digest._imported, digest._normalised):

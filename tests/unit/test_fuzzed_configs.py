@@ -159,7 +159,8 @@ def parts_of_paths(config: dict) -> Iterator[str]:
         for backbone in config["backbones"].values():
             yield f"{dataset}-{backbone['size']}-{backbone['interpolation']}-{decimal(backbone['crop'])}"
     for entry in config["datasets"].values():
-        if source := origin(entry):
+        keys = {"torchvision": ["name"], "huggingface": ["name", "subset", "revision"]}.get(entry["kind"], [])
+        if source := origin(entry, keys):
             yield from folder_of(source, Path()).parts
 
 

@@ -78,12 +78,13 @@ USED = {
 
 @pytest.fixture(autouse=True)
 def registry() -> Iterator[None]:
-    """As it was: the same names are registered from one folder after the other."""
-    before = {section: dict(entries) for section, entries in REGISTRY.items()}
+    """Without what a test has registered: the same names come from one folder after the other."""
     yield
-    for section, entries in before.items():
-        REGISTRY[section].clear()
-        REGISTRY[section].update(entries)
+    for entries in REGISTRY.values():
+        for name in [
+            name for name, entry in entries.items() if not entry.function.__module__.startswith("prunetransfer.")
+        ]:
+            del entries[name]
 
 
 @pytest.fixture
@@ -173,7 +174,7 @@ def test_each_runs_like_the_packages_own(folder, tmp_path):
     write_mask(
         tmp_path / "mask",
         {name: (w > 0).numpy() for name, w in weights.items()},
-        {"pattern": "unstructured", "sparsity": 0.5},
+        {"sparsity": 0.5, "pattern": "unstructured"},
     )
     readouts = {"first_class": {"plugin": place}}
     rows, _ = evaluate_masks(backbone, Target(head_of(backbone), images, readouts, images), [tmp_path / "mask"])
@@ -213,11 +214,16 @@ def test_a_wrong_use_is_explained(changes, line, folder, schema):
         ),
         (
             SCORE + "block(weights, curvature): ...\n",
-            "scores has 'block' already; give yours another name",
+            "scores has 'block' already",
         ),
         (
             SCORE + "saliency(weights, curvature): ...\n",
-            "'saliency' is registered already",
+            "scores has 'saliency' already",
+        ),
+        (
+            "from prunetransfer.settings.registry import dataset_kind\n\n"
+            '@dataset_kind(downloaded_by=["name"])\ndef fetched(split, *, name: str, folder): ...\n',
+            "fetched: only the package's own kinds of dataset are downloaded",
         ),
         ("raise SystemExit(3)\n", "line 1: SystemExit: 3"),
     ],

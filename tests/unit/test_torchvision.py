@@ -8,6 +8,7 @@ import sys
 import tarfile
 import zipfile
 from pathlib import Path
+from typing import Any
 from urllib.error import URLError
 
 import numpy as np
@@ -16,11 +17,13 @@ import torchvision.datasets
 from PIL import Image
 from unit.torchvision_files import WRITERS, Parts
 
-from prunetransfer.datasets.downloads import download, folder_of, origin
+from prunetransfer.datasets import downloads
+from prunetransfer.datasets.downloads import download, folder_of
 from prunetransfer.datasets.kinds.torchvision import SPLITS_OF, UNSPLIT
 from prunetransfer.datasets.kinds.torchvision import torchvision as load
 from prunetransfer.datasets.loading import load_samples
 from prunetransfer.datasets.samples import Samples
+from prunetransfer.settings.registry import find
 
 CLASSES = {
     "CIFAR10": ["apple", "bear"],
@@ -48,6 +51,10 @@ CLASSES = {
     "StanfordCars": ["Acura", "BMW M3"],
     "USPS": ["0", "1"],
 }
+
+
+def origin(entry: dict[str, Any]) -> dict[str, Any]:
+    return downloads.origin(entry, find("datasets", entry["kind"]).needs["downloaded_by"])
 
 
 @pytest.fixture(autouse=True)

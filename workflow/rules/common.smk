@@ -83,6 +83,14 @@ def file(pattern, **names):
     return RESULTS / pattern.format(**names)
 
 
+def table(name):
+    return file(paths.TABLE, table=name)
+
+
+def table_in_report(name):
+    return report(table(name), caption=f"../report/tables/{name}.rst", category="Tables")
+
+
 def log_of(pattern):
     return LOGS / f"{paths.job_name(pattern)}.log"
 
@@ -200,7 +208,8 @@ def head(dataset, backbone):
 
 def download_records(*datasets):
     """What the download stage leaves, beside the folder of files: one for each download that the datasets need."""
-    origins = [origin(config["datasets"][dataset]) for dataset in datasets]
+    entries = [config["datasets"][dataset] for dataset in datasets]
+    origins = [origin(entry, NEEDS["datasets"][entry["kind"]]["downloaded_by"]) for entry in entries]
     return {f"{folder_of(files)}.json": files for files in origins if files}
 
 

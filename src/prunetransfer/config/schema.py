@@ -1,7 +1,7 @@
 """The schema of a study's config, made from the Python that declares it: run `python -m prunetransfer.config.schema`.
 
-`config.study` has the sections, the registered functions (`settings.registry`) have their own settings. What they need
-stands beside these, under `$defs`, so that a plan imports none of them.
+`config.study` and `config.entries` have the sections, the registered functions (`settings.registry`) have their own
+settings. What they need stands beside these, under `$defs`, so that a plan imports none of them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from typing import Any
 
 from pydantic import BaseModel, create_model
 
-from prunetransfer.config.study import Chain, Dataset, Nothing, Recipe, Recovery, Score, Study, View
+from prunetransfer.config.entries import Chain, Dataset, Nothing, Recipe, Recovery, Score, View
+from prunetransfer.config.study import Study
 from prunetransfer.config.words import types
 from prunetransfer.settings.registry import MODULES, PACKAGE, REGISTRY, Entry, keywords
 

@@ -6,20 +6,20 @@ import os
 import platform
 import shutil
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from prunetransfer.settings.registry import find
 
-# What decides which files a kind downloads; its other settings are read from them.
-DOWNLOADED_BY = {"torchvision": ("name",), "huggingface": ("name", "subset", "revision")}
 DOWNLOADS = Path("resources/datasets")
 
 
-def origin(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """What decides which files an entry of the config's `datasets` downloads; empty where it downloads none."""
-    keys = DOWNLOADED_BY.get(entry["kind"], ())
+def origin(entry: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
+    """What decides which files an entry of the config's `datasets` downloads; empty where it downloads none.
+
+    keys: the settings that its kind is `downloaded_by`; its other settings are read from the files.
+    """
     return {key: entry[key] for key in ("kind", *keys) if entry.get(key) is not None} if keys else {}
 
 

@@ -44,7 +44,7 @@ def load_samples(
     # By name, so that the code digest of one kind does not cover the others.
     entry = find("datasets", kind, plugin)
     load = entry.function
-    source = origin({"kind": kind, **settings})
+    source = origin({"kind": kind, **settings}, entry.needs["downloaded_by"])
     folders = {"data_root": Path(data_root), "folder": folder_of(source, downloads) if source else None}
     takes = inspect.signature(load).parameters
     given = {key: folder for key, folder in folders.items() if key in takes}

@@ -44,14 +44,15 @@ class Entry:
 REGISTRY: dict[str, dict[str, Entry]] = {section: {} for section in MODULES}
 
 
-def dataset_kind(*, images: type | None = None) -> Callable:
+def dataset_kind(*, images: type | None = None, downloaded_by: Sequence[str] = ()) -> Callable:
     """Register `kind(split, *, …) -> Samples`: one split, "train" or "test", of a dataset.
 
     images: the settings of their preparation, `types.Gathered` or `types.Encoded`; None, where nothing can be wrong
-    with them. A kind that asks by keyword for `data_root` is given the folder that relative paths start from, one that
-    asks for `folder` the files that its module's `download` fetched.
+    with them. downloaded_by: the settings that decide which files the `download` of its module fetches. A kind that
+    asks by keyword for `data_root` is given the folder that relative paths start from, one that asks for `folder` the
+    files that were fetched.
     """
-    return _register("datasets", images)
+    return _register("datasets", images, downloaded_by=list(downloaded_by))
 
 
 def score(*, structure: type | None) -> Callable:
@@ -88,7 +89,7 @@ def _register(section: str, model: type | None = None, *, name: str | None = Non
     def register(function: Callable) -> Callable:
         own, known = name or function.__name__, REGISTRY[section]
         if own in known and known[own].function.__module__ != function.__module__:
-            raise ValueError(f"{section}: {own!r} is registered already, by {known[own].function.__module__}")
+            raise ValueError(f"{section} has {own!r} already, of {known[own].function.__module__}")
         known[own] = Entry(function, needs, model)
         return function
 

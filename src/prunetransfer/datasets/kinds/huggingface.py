@@ -18,7 +18,7 @@ from prunetransfer.settings.types import END, Encoded, Part, Text, says
 PART = "[A-Za-z0-9_][A-Za-z0-9._-]*"
 
 
-@dataset_kind(images=Encoded)
+@dataset_kind(images=Encoded, downloaded_by=("name", "subset", "revision"))
 def huggingface(
     split: str,
     *,

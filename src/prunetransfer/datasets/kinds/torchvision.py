@@ -72,7 +72,7 @@ VARIANTS: dict[str, tuple[str, tuple[str | int, ...]]] = {
 }
 
 
-@dataset_kind(images=Encoded)
+@dataset_kind(images=Encoded, downloaded_by=("name",))
 def torchvision(
     split: str,
     *,

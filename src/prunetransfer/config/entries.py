@@ -1,0 +1,254 @@
+"""What stands under a name of the user's in a study's config: a backbone, a dataset, a score, a recovery, a recipe.
+
+For the generation of the schema (`config.schema`) alone, as `config.study`. Keywords beside those of `settings.types`:
+pinned (the file of a package has a digest), published (timm has weights of its own architectures alone), substitution
+(a regular expression and its replacement).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, Field
+
+from prunetransfer.settings.types import (
+    BackboneName,
+    Count,
+    DatasetName,
+    Patterns,
+    ScoreName,
+    Section,
+    Seed,
+    Several,
+    Sha256,
+    StudySparsity,
+    Text,
+    says,
+)
+
+OF_MODEL = says(default_of_model=True)
+TriedSparsities = Annotated[Several[StudySparsity], says(default_from="sparsities")]
+TriedBackbones = Annotated[Several[BackboneName], says(default_from="backbones")]
+TriedScores = Annotated[Several[ScoreName], says(default_from="scores")]
+Substitution = Annotated[
+    dict[str, str],
+    Field(min_length=1, max_length=1),
+    says(substitution=True, allowed="one regular expression and its replacement, as in {^layers\\.: blocks.}"),
+]
+
+
+class Weights(Section, json_schema_extra={"pinned": True}):
+    """The checkpoint."""
+
+    source: Annotated[
+        Text,
+        Field(
+            description="`timm` (what timm publishes for the architecture and its tag), `torchvision:ENUM` (as in "
+            "`torchvision:ResNet50_Weights.IMAGENET1K_V2`), an `https://` address, a file, `package:MODULE/FILE` (a "
+            "file in the folder of an installed Python package), `package:FILE` (shipped with prunetransfer), "
+            "`random` (as initialised), or `pretrain` (what this study's own recipe trains)."
+        ),
+        says(checkpoint=True),
+    ]
+    sha256: Annotated[
+        Sha256,
+        Field(
+            description="Digest of the checkpoint, verified before it is used. `package:` and `https://` need one; a "
+            "first try without it names that of the file. `timm` and `torchvision:` pin theirs by name. Of a file, "
+            "left out, it is what the file has when the study starts: another file at its path is another network."
+        ),
+    ] = None
+    entry: Annotated[
+        Text | None,
+        Field(
+            description="The key of the checkpoint that holds the state dict, such as `state_dict`, `model`, "
+            "`teacher`; where it lies deeper, the keys on the way to it, joined by slashes: `model/state_dict`."
+        ),
+        says(allowed="text that is not empty, or null"),
+    ] = None
+    prefix: Annotated[str, Field(description="Only the keys that start with it are kept, without it.")] = ""
+    rename: Annotated[
+        list[Substitution],
+        Field(
+            description="What makes the remaining keys those of the architecture: regular expressions, each with its "
+            "replacement (as Python's `re.sub` reads them), each applied to what the ones before have left. One that "
+            "changes no key is refused, and so are two keys that become one."
+        ),
+    ] = ()
+    ignore: Annotated[
+        Patterns,
+        Field(
+            description="Shell patterns of keys (renamed, without the prefix) that are left out; so is the classifier "
+            "of timm's and torchvision's architectures."
+        ),
+    ] = ()
+    missing: Annotated[
+        Patterns,
+        Field(
+            description="Shell patterns of the backbone's keys that the checkpoint may lack; they stay as initialised."
+        ),
+    ] = ()
+    seed: Annotated[Seed, Field(description="Seed of the initialisation, which `random` and `missing` keep.")] = 0
+
+
+class Backbone(Section, json_schema_extra={"published": True}):
+    """A pre-trained feature extractor that is pruned."""
+
+    architecture: Annotated[
+        Text,
+        Field(description="A timm name, `torchvision:NAME`, `package.module:factory`, or `path/to/file.py:factory`."),
+        says(network=True),
+    ]
+    options: Annotated[dict, Field(description="Keyword arguments of the architecture.")] = Field({})
+    pretraining: Annotated[Text, Field(description="What it was pre-trained on; a label for the tables.")]
+    weights: Weights
+    size: Annotated[
+        Count,
+        Field(le=4096, description="Side in pixels of the square images that it reads."),
+        OF_MODEL,
+    ] = None
+    mean: Annotated[
+        list[Annotated[float, Field(ge=0, le=1)]],
+        Field(
+            min_length=3,
+            max_length=3,
+            description="Mean of red, green and blue that is subtracted from pixels in [0, 1].",
+        ),
+        OF_MODEL,
+    ] = None
+    std: Annotated[
+        list[Annotated[float, Field(gt=0, le=1)]],
+        Field(
+            min_length=3,
+            max_length=3,
+            description="Standard deviation of red, green and blue that they are then divided by.",
+        ),
+        OF_MODEL,
+    ] = None
+    interpolation: Annotated[
+        Literal["nearest", "bilinear", "bicubic", "lanczos"],
+        Field(description="How images are resized to that size."),
+        OF_MODEL,
+    ] = None
+    crop: Annotated[
+        float,
+        Field(
+            ge=0.1,
+            le=1,
+            description="Share of the resized image's short side that the central square keeps: the short side becomes "
+            "size / crop (other sides with another `crop_mode`).",
+        ),
+        OF_MODEL,
+    ] = None
+    crop_mode: Annotated[
+        Literal["center", "squash", "border"],
+        Field(
+            description="How the square comes about: `center` cuts off what is left and right, or above and below; "
+            "`squash` resizes both sides to size / crop, and so distorts the image; `border` resizes the long side to "
+            "it, and fills up with the colour of `mean`. A network of one's own has `center`."
+        ),
+        OF_MODEL,
+    ] = None
+    exclude: Annotated[
+        Patterns,
+        Field(description="Shell patterns of weights that must not be pruned, by the names in table `parameters`."),
+    ] = ()
+
+
+class OwnHead(Section):
+    """The classifier that the checkpoint was trained with, in place of the study's `head`, for a dataset whose classes
+    it knows; that of a view is its base's, if it has none of its own. `linear_probe` is fitted as the study's `head`
+    says all the same."""
+
+    kind: Annotated[Literal["own"], Field(description="`own`; its loss is cross-entropy.")]
+    classes: Annotated[
+        Annotated[list[Annotated[int, Field(ge=0)]], Field(min_length=2), says(uniqueItems=True)] | None,
+        Field(
+            description="Numbers of the checkpoint's classes from 0, in the order of the dataset's classes; left out, "
+            "all in their own order."
+        ),
+        says(allowed="a list of at least two numbers of classes, none twice"),
+    ] = None
+
+
+class Dataset(BaseModel, json_schema_extra={"allowed": "a mapping with the dataset's kind, or with view_of"}):
+    """A task."""
+
+    kind: Annotated[
+        str,
+        Field(description="Where the images come from, a function of `prunetransfer.datasets.kinds` or of a plugin."),
+        says(noun="kind", among="$datasets", allowed="the name of a kind, or view_of the name of a dataset"),
+    ]
+    head: OwnHead = None
+
+
+class View(Section):
+    """Some classes or some images of another dataset, of which only these are decoded."""
+
+    view_of: Annotated[DatasetName, Field(description="The dataset, which may be a view itself.")]
+    head: OwnHead = None
+    seed: Annotated[Seed, Field(description="Seed of what is drawn.")] = 0
+
+
+class Score(BaseModel):
+    """A pruning score."""
+
+    score: Annotated[
+        str,
+        Field(
+            description="The function of `prunetransfer.pruning.scores` or of a plugin; where it is left out, the "
+            "entry's own name."
+        ),
+        says(noun="score", among="$scores", allowed="the name of a score"),
+    ] = None
+
+
+class Tried(BaseModel):
+    """Where a recovery is tried."""
+
+    sparsities: Annotated[
+        TriedSparsities,
+        Field(description="Sparsities at which this recovery is tried; all of the study's where it is left out."),
+    ] = None
+    backbones: Annotated[
+        TriedBackbones,
+        Field(description="Backbones that this recovery is tried on; all of the study's where it is left out."),
+    ] = None
+    scores: Annotated[
+        TriedScores,
+        Field(description="Scores whose masks it is tried on; all of the study's where it is left out."),
+    ] = None
+
+
+class Recovery(Tried):
+    """What is done to the pruned backbone without changing its mask."""
+
+    recovery: Annotated[
+        str,
+        Field(
+            description="The function of `prunetransfer.recovery` or of a plugin; where it is left out, the entry's "
+            "own name."
+        ),
+        says(noun="recovery", among="$recoveries", allowed="the name of a recovery"),
+    ] = None
+
+
+class Nothing(
+    Section,
+    json_schema_extra={"allowed": "an empty mapping (none: {}), as retention before any recovery is always measured"},
+):
+    """Nothing is done."""
+
+
+class Chain(Tried, extra="forbid"):
+    """Entries joined by `+`, each with its own settings."""
+
+
+class Recipe(Section):
+    """A recipe's keys beside those of `pretraining.run.pretrain` and of its objective."""
+
+    dataset: Annotated[DatasetName, Field(description="What it is trained on.")]
+    seed: Annotated[
+        Seed,
+        Field(description="Seed of the first weights, the order of the images and their augmentation."),
+    ] = 0
