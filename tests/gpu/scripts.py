@@ -93,7 +93,7 @@ def run(folder: Path, landscape: bool) -> None:
         script("evaluate", files, rows, backbone | asked, recovery=name)
     if landscape:
         spectrum, files = file("spectrum.safetensors"), Named(weights=weights, head=head, train=train)
-        script("spectrum", files, Named(spectrum), backbone | {"landscape": LANDSCAPE})
+        script("compute_spectrum", files, Named(spectrum), backbone | {"landscape": LANDSCAPE})
         files = Named(weights=weights, heads=[head], train=[train], masks=[mask])
         tables = Named(rows=file("perturb.parquet"), paths=file("paths.parquet"))
         script("perturb", files, tables, backbone | {"tasks": ["a"], "landscape": {"samples": 12, "steps": 2}})

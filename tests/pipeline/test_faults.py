@@ -50,7 +50,7 @@ STAGES = (
         "build_mask",
         "recover",
         "evaluate",
-        "aggregate",
+        "aggregate_accuracy",
     ),
     *("layer_sparsity", "training", "verdicts", "safe_sparsity", "predicted_loss", "verdicts_page", "draw_figure"),
 )

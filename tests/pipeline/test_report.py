@@ -76,7 +76,7 @@ def test_the_report_answers_first_and_shows_everything(browser, study, tmp_path)
     found = json.loads(unescape(note))
     lines = [line for line in found["front"].splitlines() if line.strip()]
     asked = next(i for i, line in enumerate(lines) if line.startswith("How far can each backbone be pruned"))
-    assert lines[asked + 1].startswith("Pruned without recovery, no unseen task loses more than 5 points")
+    assert lines[asked + 1].startswith("Pruned without recovery, no unseen task loses more than 5 percentage points")
     assert {"What it took", "What made it", "What was done"} <= set(lines)
     names = {Path(path).stem for path in found["images"]}
     assert {"front page", "safe", "retention", "heatmap", "recoveries", "targets", "layers"} <= names

@@ -251,17 +251,18 @@ def test_the_summary_states_the_numbers_of_both_tables():
     assert "P1: does pruning alone keep accuracy? (mean retention at least 0.95)" in lines
     assert "resnet block transfer improved +15.0 [+12.8, +17.2] over 1 pair, 0 fell" in lines
     assert "resnet transfer block none 0, finetune 0" in lines
-    title = "Safe sparsity: at most 5 points lost on any unseen task, at risk 0.1 (0: not at the lowest one tried)"
+    lost = "at most 5 percentage points lost on any unseen task, at risk 0.1"
+    title = f"Safe sparsity: {lost} (0: not at the lowest one tried)"
     assert lines[lines.index(title) + 1 :][:2] == ["resnet block none 0, finetune 0", "resnet magnitude none 0.3"]
     assert " ".join(lines).endswith(
-        "Pruned without recovery, no unseen task loses more than 5 points of accuracy, with probability 90% for each "
-        "number: resnet up to sparsity 0.3 (magnitude), at none that so few images can show (block). "
+        "Pruned without recovery, no unseen task loses more than 5 percentage points of accuracy, with probability 90% "
+        "for each number: resnet up to sparsity 0.3 (magnitude), at none that so few images can show (block). "
         "500 calibration images a task cannot show more. On all test images, which may be chance, no unseen task loses "
         "more than that: resnet up to sparsity 0.1 (block). resnet: Mean retention is at least 0.95 "
         "on unseen tasks up to sparsity 0.3 (magnitude), at none tried (block); on the source up to sparsity 0.1 "
         "(block). A recovery raises mean retention on unseen tasks, where it gains most: finetune from 0.40 "
         "[0.36, 0.44] to 0.70 [0.66, 0.74] at sparsity 0.3 (block). "
-        "Fine-tuning on the source improves unseen tasks (block +15.0 points)."
+        "Fine-tuning on the source improves unseen tasks (block +15.0 percentage points)."
     )
 
 

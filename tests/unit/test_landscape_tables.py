@@ -67,7 +67,7 @@ def masks() -> pd.DataFrame:
 
 
 def test_predictions_are_drawn_where_they_are_and_what_is_not_positive_is_counted():
-    frame = masks().assign(first_order=0.1, hessian=0.2, ggn=0.4, predicted=0.5, measured=0.25)
+    frame = masks().assign(second_order=0.3, ggn_term=0.4, predicted=0.5, measured=0.25)
     frame.loc[frame.index[0], "measured"] = -1.0
     panels = predictions.draw(frame).axes
     assert [line.get_xdata()[0] for line in panels[0].lines[:1]] == pytest.approx([0.3])

@@ -197,7 +197,7 @@ def test_tables_fit_their_schemas_and_the_page_states_them(files, outcomes, tmp_
     p2 = one(answers.verdicts, prediction="P2")
     assert f"| net | block | finetune | zero_shot | improved | {100 * p2['change']:+.1f} [" in text
     assert "| net | finetune | block | zero_shot | 0.6 | 1 | 0 | 0 |" in text
-    assert "at most 5 points of accuracy; the risk that this is wrong is at most 0.1" in text
+    assert "at most 5 percentage points of accuracy; the risk that this is wrong is at most 0.1" in text
     assert "cannot be told" not in text  # there is no overlap to speak about
     assert "nan" not in text.lower().split()
 

@@ -103,7 +103,7 @@ def test_a_file_carries_its_provenance_and_the_meaning_of_its_columns(tmp_path):
     write_table(tmp_path / "t.parquet", layers(), LAYER_SPARSITY, {"settings": {"masks": 2}})
     assert table_metadata(tmp_path / "t.parquet") == {"settings": {"masks": 2}}
     schema = pq.read_schema(tmp_path / "t.parquet")
-    assert schema.field("pruned").metadata[b"meaning"] == b"weights of the layer that are gone"
+    assert schema.field("pruned").metadata[b"meaning"] == b"weights of the layer that are pruned"
     assert not schema.field("pruned").nullable
 
 

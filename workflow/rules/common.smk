@@ -83,6 +83,14 @@ def file(pattern, **names):
     return RESULTS / pattern.format(**names)
 
 
+def table(name):
+    return file(paths.TABLE, table=name)
+
+
+def table_in_report(name):
+    return report(table(name), caption=f"../report/tables/{name}.rst", category="Tables")
+
+
 def log_of(pattern):
     return LOGS / f"{paths.job_name(pattern)}.log"
 

@@ -30,7 +30,7 @@ rule costs:
     input:
         [path for name, path in TABLES.items() if name != "costs"],
     output:
-        report(TABLES["costs"], caption="../report/costs.rst", category="Tables"),
+        table_in_report("costs"),
     params:
         study=config["study"],
         folder=str(COSTS),

@@ -23,7 +23,7 @@ for figure, drawn_from in DRAWN_FROM.items():
         output:
             png=report(
                 file(paths.FIGURE, figure=figure, suffix="png"),
-                caption=f"../report/{figure}.rst",
+                caption=f"../report/figures/{figure}.rst",
                 category="Figures",
                 subcategory=THEMES.get(figure, "What decides"),
                 labels={"figure": figure},

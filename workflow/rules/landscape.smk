@@ -1,14 +1,8 @@
 # The loss of every task around the dense weights, where the config asks for it.
 LANDSCAPE = config.get("landscape")
-
-if LANDSCAPE:
-    TABLES |= {
-        name: file(paths.TABLE, table=name) for name in ("landscape", "spectrum", "alignment", "perturbations", "paths")
-    }
-
-
 # Tasks are the targets, in the groups of the evaluation, and sources that are no target, alone.
 TASKS = TARGETS | {source: [source] for source in config["sources"] if source not in config["targets"]}
+TASK_NAMES = [task for group in TASKS.values() for task in group]
 
 
 def landscape_files(pattern, **names):
@@ -29,7 +23,7 @@ def landscape_masks(wildcards):
     ]
 
 
-rule spectrum:
+rule compute_spectrum:
     input:
         weights=dense_weights,
         head=lambda wildcards: head(wildcards.dataset, wildcards.backbone),
@@ -39,7 +33,7 @@ rule spectrum:
     params:
         backbone=architecture,
         landscape=landscape_settings("samples", "eigenvalues", "draws", "hessian_eigenvalue"),
-        code=code("spectrum"),
+        code=code("compute_spectrum"),
     log:
         log_of(paths.SPECTRUM),
     benchmark:
@@ -48,7 +42,7 @@ rule spectrum:
     resources:
         **computing_resources(mem_mb=4000, minutes=60),
     script:
-        "../scripts/spectrum.py"
+        "../scripts/compute_spectrum.py"
 
 
 # All masks in one job: to start a process takes longer than the products of a mask.
@@ -75,49 +69,3 @@ rule perturb:
         **computing_resources(mem_mb=4000, minutes=60),
     script:
         "../scripts/perturb.py"
-
-
-rule landscape:
-    input:
-        lambda _: landscape_files(paths.SPECTRUM, dataset=[task for group in TASKS.values() for task in group]),
-    output:
-        landscape=report(file(paths.TABLE, table="landscape"), caption="../report/landscape.rst", category="Tables"),
-        spectrum=report(file(paths.TABLE, table="spectrum"), caption="../report/spectrum.rst", category="Tables"),
-        alignment=report(file(paths.TABLE, table="alignment"), caption="../report/alignment.rst", category="Tables"),
-    params:
-        study=config["study"],
-        code=code("landscape"),
-    log:
-        LOGS / "landscape.log",
-    benchmark:
-        COSTS / "landscape.tsv"
-    localrule: True
-    resources:
-        **resources(mem_mb=8000, minutes=60),
-    script:
-        "../scripts/landscape.py"
-
-
-rule perturbations:
-    input:
-        rows=lambda _: landscape_files(paths.PERTURBATION, targets=list(TASKS)),
-        paths=lambda _: landscape_files(paths.LOSS_PATHS, targets=list(TASKS)),
-        predicted_loss=TABLES["predicted_loss"],
-    output:
-        perturbations=report(
-            file(paths.TABLE, table="perturbations"), caption="../report/perturbations.rst", category="Tables"
-        ),
-        paths=report(file(paths.TABLE, table="paths"), caption="../report/paths.rst", category="Tables"),
-    params:
-        study=config["study"],
-        own_sources=own_sources(config["datasets"], config["sources"], [t for group in TASKS.values() for t in group]),
-        code=code("perturbations"),
-    log:
-        LOGS / "perturbations.log",
-    benchmark:
-        COSTS / "perturbations.tsv"
-    localrule: True
-    resources:
-        **resources(mem_mb=2000, minutes=10),
-    script:
-        "../scripts/perturbations.py"

@@ -1,9 +1,6 @@
 # Backbones that the study trains itself, where the config has recipes.
 PRETRAINED = [file(paths.PRETRAINED, backbone=backbone) for backbone in config["pretrain"]]
 
-if PRETRAINED:
-    TABLES["pretraining"] = file(paths.TABLE, table="pretraining")
-
 
 def pretraining_images(split):
     return lambda wildcards: images(config["pretrain"][wildcards.backbone]["dataset"], wildcards.backbone, split)
@@ -17,7 +14,7 @@ def objective_digest(wildcards):
 rule pretrain:
     input:
         PRETRAINED,
-        [TABLES["pretraining"], file(paths.FIGURE, figure="pretraining", suffix="png")] if PRETRAINED else [],
+        [table("pretraining"), file(paths.FIGURE, figure="pretraining", suffix="png")] if PRETRAINED else [],
 
 
 rule pretrain_backbone:
@@ -40,32 +37,3 @@ rule pretrain_backbone:
         **computing_resources(mem_mb=8000, minutes=240),
     script:
         "../scripts/pretrain_backbone.py"
-
-
-if PRETRAINED:
-
-    rule pretraining:
-        input:
-            PRETRAINED,
-        output:
-            report(TABLES["pretraining"], caption="../report/pretraining.rst", category="Tables"),
-        params:
-            study=config["study"],
-            labels={
-                name: {
-                    "pretraining": config["backbones"][name]["pretraining"],
-                    "objective": recipe["objective"],
-                    "dataset": recipe["dataset"],
-                }
-                for name, recipe in config["pretrain"].items()
-            },
-            code=code("pretraining"),
-        log:
-            LOGS / "pretraining.log",
-        benchmark:
-            COSTS / "pretraining.tsv"
-        localrule: True
-        resources:
-            **resources(mem_mb=2000, minutes=10),
-        script:
-            "../scripts/pretraining.py"

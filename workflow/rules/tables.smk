@@ -1,28 +1,4 @@
-TABLES = {
-    name: file(paths.TABLE, table=name)
-    for name in (
-        "accuracy",
-        "parameters",
-        "dense",
-        "layer_sparsity",
-        "damping",
-        "convergence",
-        "training",
-        "verdicts",
-        "retention",
-        "intervals",
-        "changes",
-        "comparisons",
-        "pretrainings",
-        "pretraining_comparisons",
-        "safe_sparsity",
-        "mask_overlap",
-        "predicted_loss",
-        "predicted_safe",
-        "costs",
-    )
-}
-
+# Which jobs a study has, and its tables: what each is made from is declared here once, and one rule makes them all.
 EVALUATED = [
     dict(backbone=backbone, criterion=criterion, recovery=recovery, targets=targets, seed=seed)
     for backbone in config["backbones"]
@@ -33,6 +9,7 @@ EVALUATED = [
 ]
 EVALUATIONS = [file(paths.EVALUATION, **job) for job in EVALUATED]
 PREDICTIONS = [file(paths.PREDICTIONS, **job) for job in EVALUATED]
+ANSWERS = dict(predictions=PREDICTIONS, dense=table("dense"))
 # The dense answers are the same in all jobs of a backbone and a group of targets: the first of them is read.
 DENSE_ANSWERS = [
     next(
@@ -90,257 +67,138 @@ def is_swept(score):
     )
 
 
-rule dense:
-    input:
-        DENSE_ANSWERS,
-    output:
-        report(TABLES["dense"], caption="../report/dense.rst", category="Tables"),
-    params:
-        study=config["study"],
-        confidence=config["confidence"],
-        code=code("dense"),
-    log:
-        LOGS / "dense.log",
-    benchmark:
-        COSTS / "dense.tsv"
-    localrule: True
-    resources:
-        **resources(mem_mb=2000, minutes=10),
-    script:
-        "../scripts/dense.py"
-
-
-rule aggregate:
-    input:
-        rows=EVALUATIONS,
-        dense=TABLES["dense"],
-    output:
-        report(TABLES["accuracy"], caption="../report/accuracy.rst", category="Tables"),
-    params:
-        of_study=OF_STUDY,
-        labels={
-            name: {key: backbone[key] for key in ("architecture", "pretraining")}
-            for name, backbone in config["backbones"].items()
-        },
-        code=code("aggregate"),
-    log:
-        LOGS / "aggregate.log",
-    benchmark:
-        COSTS / "aggregate.tsv"
-    localrule: True
-    resources:
-        **resources(mem_mb=2000, minutes=10),
-    script:
-        "../scripts/aggregate.py"
-
-
-rule parameters:
-    input:
-        [weights_file(name) for name in config["backbones"]],
-    output:
-        report(TABLES["parameters"], caption="../report/parameters.rst", category="Tables"),
-    params:
-        study=config["study"],
-        backbones=list(config["backbones"]),
-        code=code("parameters"),
-    log:
-        LOGS / "parameters.log",
-    benchmark:
-        COSTS / "parameters.tsv"
-    localrule: True
-    resources:
-        **resources(mem_mb=2000, minutes=10),
-    script:
-        "../scripts/parameters.py"
-
-
-rule layer_sparsity:
-    input:
-        MASKS,
-    output:
-        report(TABLES["layer_sparsity"], caption="../report/layer_sparsity.rst", category="Tables"),
-    params:
-        study=config["study"],
-        seeds=config["seeds"],
-        code=code("layer_sparsity"),
-    log:
-        LOGS / "layer_sparsity.log",
-    benchmark:
-        COSTS / "layer_sparsity.tsv"
-    localrule: True
-    resources:
-        **resources(mem_mb=2000, minutes=10),
-    script:
-        "../scripts/layer_sparsity.py"
-
-
-rule damping:
-    input:
-        score_files(is_damped),
-    output:
-        report(TABLES["damping"], caption="../report/damping.rst", category="Tables"),
-    params:
-        study=config["study"],
-        code=code("damping"),
-    log:
-        LOGS / "damping.log",
-    benchmark:
-        COSTS / "damping.tsv"
-    localrule: True
-    resources:
-        **resources(mem_mb=2000, minutes=10),
-    script:
-        "../scripts/damping.py"
-
-
-rule convergence:
-    input:
-        score_files(is_swept),
-    output:
-        report(TABLES["convergence"], caption="../report/convergence.rst", category="Tables"),
-    params:
-        study=config["study"],
-        masks=[dict(pattern=PATTERN, sparsity=sparsity) for sparsity in config["sparsities"]],
-        code=code("convergence"),
-    log:
-        LOGS / "convergence.log",
-    benchmark:
-        COSTS / "convergence.tsv"
-    localrule: True
-    resources:
-        **resources(mem_mb=4000, minutes=30),
-    script:
-        "../scripts/convergence.py"
-
-
-rule training:
-    input:
-        TRAINED,
-    output:
-        report(TABLES["training"], caption="../report/training.rst", category="Tables"),
-    params:
-        study=config["study"],
-        methods=METHODS,
-        code=code("training"),
-    log:
-        LOGS / "training.log",
-    benchmark:
-        COSTS / "training.tsv"
-    localrule: True
-    resources:
-        **resources(mem_mb=2000, minutes=10),
-    script:
-        "../scripts/training.py"
-
-
-rule verdicts:
-    input:
-        predictions=PREDICTIONS,
-        dense=TABLES["dense"],
-    output:
-        verdicts=report(TABLES["verdicts"], caption="../report/verdicts.rst", category="Tables"),
-        retention=report(TABLES["retention"], caption="../report/mean_retention.rst", category="Tables"),
-        intervals=report(TABLES["intervals"], caption="../report/intervals.rst", category="Tables"),
-        changes=report(TABLES["changes"], caption="../report/changes.rst", category="Tables"),
-        comparisons=report(TABLES["comparisons"], caption="../report/comparisons.rst", category="Tables"),
-    params:
-        of_study=OF_STUDY,
-        levels={key: config[key] for key in ("tolerance", "confidence")},
-        code=code("verdicts"),
-    log:
-        LOGS / "verdicts.log",
-    benchmark:
-        COSTS / "verdicts.tsv"
-    localrule: True
-    resources:
-        **resources(mem_mb=4000, minutes=30),
-    script:
-        "../scripts/verdicts.py"
-
-
-rule pretrainings:
-    input:
-        predictions=PREDICTIONS,
-        dense=TABLES["dense"],
-    output:
-        means=report(TABLES["pretrainings"], caption="../report/pretraining_means.rst", category="Tables"),
-        pairs=report(
-            TABLES["pretraining_comparisons"], caption="../report/pretraining_comparisons.rst", category="Tables"
+# Script → `reads` (its input), `tables` (its output), `knows` (of the study), `asks` for megabytes and minutes.
+TABLE_STAGES = {
+    "dense": dict(
+        reads=dict(predictions=DENSE_ANSWERS),
+        tables=["dense"],
+        knows=dict(study=config["study"], confidence=config["confidence"]),
+    ),
+    "aggregate_accuracy": dict(
+        reads=dict(rows=EVALUATIONS, dense=table("dense")),
+        tables=["accuracy"],
+        knows=dict(
+            of_study=OF_STUDY,
+            labels={
+                name: {key: backbone[key] for key in ("architecture", "pretraining")}
+                for name, backbone in config["backbones"].items()
+            },
         ),
-    params:
-        of_study=OF_STUDY,
-        labels=PRETRAININGS,
-        confidence=config["confidence"],
-        code=code("pretrainings"),
-    log:
-        LOGS / "pretrainings.log",
-    benchmark:
-        COSTS / "pretrainings.tsv"
-    localrule: True
-    resources:
-        **resources(mem_mb=4000, minutes=30),
-    script:
-        "../scripts/pretrainings.py"
+    ),
+    "parameters": dict(
+        reads=dict(weights=[weights_file(name) for name in config["backbones"]]),
+        tables=["parameters"],
+        knows=dict(study=config["study"], backbones=list(config["backbones"])),
+    ),
+    "layer_sparsity": dict(
+        reads=dict(masks=MASKS),
+        tables=["layer_sparsity"],
+        knows=dict(study=config["study"], seeds=config["seeds"]),
+    ),
+    "damping": dict(
+        reads=dict(scores=score_files(is_damped)),
+        tables=["damping"],
+        knows=dict(study=config["study"]),
+    ),
+    "convergence": dict(
+        reads=dict(scores=score_files(is_swept)),
+        tables=["convergence"],
+        knows=dict(
+            study=config["study"],
+            masks=[dict(pattern=PATTERN, sparsity=sparsity) for sparsity in config["sparsities"]],
+        ),
+        asks=(4000, 30),
+    ),
+    "training": dict(
+        reads=dict(recovered=TRAINED),
+        tables=["training"],
+        knows=dict(study=config["study"], methods=METHODS),
+    ),
+    "verdicts": dict(
+        reads=ANSWERS,
+        tables=["verdicts", "retention", "intervals", "changes", "comparisons"],
+        knows=dict(of_study=OF_STUDY, levels={key: config[key] for key in ("tolerance", "confidence")}),
+        asks=(4000, 30),
+    ),
+    "pretrainings": dict(
+        reads=ANSWERS,
+        tables=["pretrainings", "pretraining_comparisons"],
+        knows=dict(of_study=OF_STUDY, labels=PRETRAININGS, confidence=config["confidence"]),
+        asks=(4000, 30),
+    ),
+    "safe_sparsity": dict(
+        reads=ANSWERS,
+        tables=["safe_sparsity"],
+        knows=dict(of_study=OF_STUDY, levels=config["safe"] | {"confidence": config["confidence"]}),
+        asks=(4000, 30),
+    ),
+    "mask_overlap": dict(
+        reads=dict(masks=[file(paths.MASK, **job) for job in MASKED if Job.parse(job).prune_source]),
+        tables=["mask_overlap"],
+        knows=dict(study=config["study"]),
+        asks=(4000, 60),
+    ),
+    "predicted_loss": dict(
+        reads=dict(scores=ALL_SCORES, masks=MASKS, accuracy=table("accuracy")),
+        tables=["predicted_loss", "predicted_safe"],
+        knows=dict(seeds=config["seeds"], tolerance=config["tolerance"]),
+        asks=(4000, 60),
+    ),
+}
+if LANDSCAPE:
+    TABLE_STAGES |= {
+        "aggregate_spectra": dict(
+            reads=dict(spectra=landscape_files(paths.SPECTRUM, dataset=TASK_NAMES)),
+            tables=["landscape", "spectrum", "alignment"],
+            knows=dict(study=config["study"]),
+            asks=(8000, 60),
+        ),
+        "aggregate_perturbations": dict(
+            reads=dict(
+                rows=landscape_files(paths.PERTURBATION, targets=list(TASKS)),
+                paths=landscape_files(paths.LOSS_PATHS, targets=list(TASKS)),
+                predicted_loss=table("predicted_loss"),
+            ),
+            tables=["perturbations", "paths"],
+            knows=dict(
+                study=config["study"],
+                own_sources=own_sources(config["datasets"], config["sources"], TASK_NAMES),
+            ),
+        ),
+    }
+if PRETRAINED:
+    TABLE_STAGES["pretraining"] = dict(
+        reads=dict(cards=PRETRAINED),
+        tables=["pretraining"],
+        knows=dict(
+            study=config["study"],
+            labels={
+                name: {key: recipe[key] for key in ("objective", "dataset")}
+                | {"pretraining": config["backbones"][name]["pretraining"]}
+                for name, recipe in config["pretrain"].items()
+            },
+        ),
+    )
+TABLES = {name: table(name) for stage in TABLE_STAGES.values() for name in stage["tables"]} | {"costs": table("costs")}
 
+for stage, of in TABLE_STAGES.items():
 
-rule safe_sparsity:
-    input:
-        predictions=PREDICTIONS,
-        dense=TABLES["dense"],
-    output:
-        report(TABLES["safe_sparsity"], caption="../report/safe_sparsity.rst", category="Tables"),
-    params:
-        of_study=OF_STUDY,
-        levels=config["safe"] | {"confidence": config["confidence"]},
-        code=code("safe_sparsity"),
-    log:
-        LOGS / "safe_sparsity.log",
-    benchmark:
-        COSTS / "safe_sparsity.tsv"
-    localrule: True
-    resources:
-        **resources(mem_mb=4000, minutes=30),
-    script:
-        "../scripts/safe_sparsity.py"
-
-
-rule mask_overlap:
-    input:
-        [file(paths.MASK, **job) for job in MASKED if Job.parse(job).prune_source],
-    output:
-        report(TABLES["mask_overlap"], caption="../report/mask_overlap.rst", category="Tables"),
-    params:
-        study=config["study"],
-        code=code("mask_overlap"),
-    log:
-        LOGS / "mask_overlap.log",
-    benchmark:
-        COSTS / "mask_overlap.tsv"
-    localrule: True
-    resources:
-        **resources(mem_mb=4000, minutes=60),
-    script:
-        "../scripts/mask_overlap.py"
-
-
-rule predicted_loss:
-    input:
-        scores=ALL_SCORES,
-        masks=MASKS,
-        accuracy=TABLES["accuracy"],
-    output:
-        losses=report(TABLES["predicted_loss"], caption="../report/predicted_loss.rst", category="Tables"),
-        sparsities=report(TABLES["predicted_safe"], caption="../report/predicted_safe.rst", category="Tables"),
-    params:
-        seeds=config["seeds"],
-        tolerance=config["tolerance"],
-        code=code("predicted_loss"),
-    log:
-        LOGS / "predicted_loss.log",
-    benchmark:
-        COSTS / "predicted_loss.tsv"
-    localrule: True
-    resources:
-        **resources(mem_mb=4000, minutes=60),
-    script:
-        "../scripts/predicted_loss.py"
+    rule:
+        name:
+            stage
+        input:
+            **of["reads"],
+        output:
+            **{name: table_in_report(name) for name in of["tables"]},
+        params:
+            **of["knows"],
+            code=code(stage),
+        log:
+            LOGS / f"{stage}.log",
+        benchmark:
+            COSTS / f"{stage}.tsv"
+        localrule: True
+        resources:
+            **resources(*of.get("asks", (2000, 10))),
+        script:
+            f"../scripts/{stage}.py"

@@ -31,5 +31,5 @@ with stage(snakemake):
     accuracy, tolerance = read_table(snakemake.input.accuracy, ACCURACY), snakemake.params.tolerance
     losses = predicted_losses(with_seeds(pd.DataFrame(rows), snakemake.params.seeds), accuracy)
     safe = predicted_safe(losses, accuracy, tolerance)
-    write_table(snakemake.output.losses, losses, PREDICTED_LOSS)
-    write_table(snakemake.output.sparsities, safe, PREDICTED_SAFE)
+    write_table(snakemake.output.predicted_loss, losses, PREDICTED_LOSS)
+    write_table(snakemake.output.predicted_safe, safe, PREDICTED_SAFE)

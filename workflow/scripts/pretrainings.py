@@ -12,5 +12,5 @@ with stage(snakemake):
     dense = read_table(snakemake.input.dense, DENSE)
     outcomes = read_outcomes(snakemake.input.predictions, dense, **params.of_study)
     found = grouped(outcomes, params.labels)
-    write_table(output.means, pretraining_retentions(found, params.confidence), PRETRAININGS)
-    write_table(output.pairs, compare_pretrainings(found, params.confidence), PRETRAINING_COMPARISONS)
+    write_table(output.pretrainings, pretraining_retentions(found, params.confidence), PRETRAININGS)
+    write_table(output.pretraining_comparisons, compare_pretrainings(found, params.confidence), PRETRAINING_COMPARISONS)

@@ -1,8 +1,6 @@
-"""Predicted against measured loss increase: does the curvature at the dense weights foretell what pruning does?"""
+"""Predicted against measured loss increase: does the curvature at the dense weights predict what pruning does?"""
 
 from __future__ import annotations
-
-from collections.abc import Callable
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -17,10 +15,11 @@ READS = {"perturbations": PERTURBATIONS}
 PANEL_HEIGHT = 2.3  # inches
 MARGIN = 0.05  # around the points, of their range
 
-PREDICTORS: dict[str, Callable[[pd.DataFrame], pd.Series]] = {
-    "gᵀδ + ½ δᵀHδ (Hessian)": lambda rows: rows["first_order"] + rows["hessian"],
-    "½ δᵀGδ (Gauss–Newton)": lambda rows: rows["ggn"],
-    "the score's own sum": lambda rows: rows["predicted"],
+# What a panel says of a predictor, and its column.
+PREDICTORS = {
+    "gᵀδ + ½ δᵀHδ (Hessian)": "second_order",
+    "½ δᵀGδ (Gauss–Newton)": "ggn_term",
+    "the score's own sum": "predicted",
 }
 
 
@@ -36,9 +35,9 @@ def draw(perturbations: pd.DataFrame) -> Figure:
     panels = figure.subplots(len(backbones), len(PREDICTORS), sharex="row", sharey="row", squeeze=False)
     for row, backbone in zip(panels, backbones, strict=True):
         rows = perturbations[perturbations["backbone"] == backbone]
-        for axes, (name, predictor) in zip(row, PREDICTORS.items(), strict=True):
+        for axes, (name, column) in zip(row, PREDICTORS.items(), strict=True):
             axes.set_title(style.wrap(f"{backbone}: {name}", style.WIDTH / len(PREDICTORS) - 0.3, style.TITLE))
-            _draw_points(axes, rows.assign(x=predictor(rows)), looks)
+            _draw_points(axes, rows.assign(x=rows[column]), looks)
         _make_square(row)
         row[0].set_ylabel("measured loss increase")
     for axes in panels[-1]:

@@ -27,9 +27,9 @@ def draw(safe_sparsity: pd.DataFrame, accuracy: pd.DataFrame, predicted_safe: pd
     """A panel a backbone and role, a row a score and recovery, a cell a sparsity that was tried.
 
     safe_sparsity, accuracy, predicted_safe: tables of the schemas of these names. A cell has the accuracy lost on the
-    worst (source, target, seed), in points. It is dark up to the least safe sparsity of them, light where no more than
-    α was lost on the test images without that being shown. The bar is the least sparsity that the score itself
-    predicts; a data-free score predicts no loss.
+    worst (source, target, seed), in percentage points. It is dark up to the least safe sparsity of them, light where no
+    more than α was lost on the test images without that being shown. The bar is the least sparsity that the score
+    itself predicts; a data-free score predicts no loss.
     """
     alpha, delta = safe_sparsity["alpha"].iloc[0], safe_sparsity["delta"].iloc[0]
     worst = _worst_losses(accuracy)
@@ -43,7 +43,7 @@ def draw(safe_sparsity: pd.DataFrame, accuracy: pd.DataFrame, predicted_safe: pd
     heights = [CELL_HEIGHT * len(lines[role]) for role in roles]
     width = max(style.WIDTH, margin + len(backbones) * (CELL_WIDTH * len(sparsities) + 0.2))
     figure = Figure(figsize=(width, sum(heights) + TITLE_HEIGHT * len(roles) + 1.3), layout="constrained")
-    figure.suptitle("Accuracy lost on the worst task, in points", fontsize=style.TITLE)
+    figure.suptitle("Accuracy lost on the worst task, in percentage points", fontsize=style.TITLE)
     panels = figure.subplots(len(roles), len(backbones), squeeze=False, height_ratios=heights, sharex=True)
     for row, role in zip(panels, roles, strict=True):
         for axes, backbone in zip(row, backbones, strict=True):
@@ -57,7 +57,7 @@ def draw(safe_sparsity: pd.DataFrame, accuracy: pd.DataFrame, predicted_safe: pd
         axes.set_xlabel("sparsity")
     bar = Line2D([], [], color="black", marker="|", markersize=9, markeredgewidth=2, linestyle="")
     bar.set_label("safe up to here by the score alone")
-    cells = {f"shown to lose at most {100 * alpha:g} points, at risk {delta:g}": SHOWN}
+    cells = {f"shown to lose at most {100 * alpha:g} percentage points, at risk {delta:g}": SHOWN}
     cells |= {"loses no more, not shown": KEPT, "loses more": LOST}
     style.legend_below(figure, [*(Patch(color=colour, label=label) for label, colour in cells.items()), bar])
     return figure

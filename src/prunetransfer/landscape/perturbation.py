@@ -26,16 +26,19 @@ class Surroundings:
     def predict(self, mask: Mapping[str, Tensor]) -> dict[str, float]:
         """The terms of L(W + δ) − L(W) ≈ gᵀδ + ½ δᵀHδ for δ = W⊙c − W, and ½ δᵀGδ, each from one product.
 
-        mask: name → bool tensor. Returns distance ‖δ‖, first_order gᵀδ, hessian ½ δᵀHδ, ggn ½ δᵀGδ.
+        mask: name → bool tensor. Returns distance ‖δ‖, first_order gᵀδ, hessian_term ½ δᵀHδ, their sum
+        second_order, and ggn_term ½ δᵀGδ.
         """
         delta = flat(weight * ~mask[name] for name, weight in self.weights.items()).neg()
         with differentiable():
-            ggn, hessian = ((0.5 * (delta @ (matrix @ delta))).item() for matrix in (self.ggn, self.hessian))
+            ggn_term, hessian_term = ((0.5 * (delta @ (matrix @ delta))).item() for matrix in (self.ggn, self.hessian))
+        first_order = (self.gradient @ delta).item()
         return {
             "distance": delta.norm().item(),
-            "first_order": (self.gradient @ delta).item(),
-            "ggn": ggn,
-            "hessian": hessian,
+            "first_order": first_order,
+            "ggn_term": ggn_term,
+            "hessian_term": hessian_term,
+            "second_order": first_order + hessian_term,
         }
 
     @torch.no_grad()

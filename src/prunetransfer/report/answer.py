@@ -50,8 +50,8 @@ def headline(found: Findings) -> list[str]:
         return []
     first = safe.iloc[0]
     told = [
-        f"Pruned without recovery, no unseen task loses more than {100 * first.alpha:g} points of accuracy, with "
-        f"probability {1 - first.delta:.0%} for each number: {_by_backbone(found, safe)}."
+        f"Pruned without recovery, no unseen task loses more than {100 * first.alpha:g} percentage points of accuracy, "
+        f"with probability {1 - first.delta:.0%} for each number: {_by_backbone(found, safe)}."
     ]
     sizes = safe[safe["role"] == "transfer"].groupby("target")["calibration_images"].first()
     small = [target for target, images in sizes.items() if not can_show(images, first.alpha, first.delta)]
@@ -113,7 +113,14 @@ def _numbers(found: Findings) -> Table:
             for role in ("source", "transfer")
         ]
         rows.append((*name, _sparsity(safe[name]) if name in safe else "-", *by_role, "; ".join(changed) or "-"))
-    names = ("backbone", "score", "safe on unseen tasks", "P1, source", "P1, unseen tasks", "P2, points gained")
+    names = (
+        "backbone",
+        "score",
+        "safe on unseen tasks",
+        "P1, source",
+        "P1, unseen tasks",
+        "P2, percentage points gained",
+    )
     return Table(names, rows)
 
 
@@ -174,7 +181,7 @@ def _changed(rows: pd.DataFrame) -> list[str]:
     for verdict, verb in CHANGED.items():
         tuned = rows[rows["verdict"] == verdict].sort_values("change", ascending=False)
         points = ", ".join(f"{_tuned(row)} {100 * row.change:+.1f}" for row in tuned.itertuples())
-        found += [f"{verb} unseen tasks ({points} points)"] if points else []
+        found += [f"{verb} unseen tasks ({points} percentage points)"] if points else []
     return [f"Fine-tuning on the source {' and '.join(found)}."] if found else []
 
 

@@ -15,9 +15,9 @@ from prunetransfer.report.pages import Block, Heading, Picture, Table
 CAPTIONS = {
     "pretrainings": "Mean retention of each pre-training against sparsity, without recovery, on the tasks that all "
     "have. Bands: intervals over images and seeds.",
-    "safe": "Accuracy lost on the worst of all targets, sources and seeds, in points, at each sparsity that was tried. "
-    "Dark: shown not to lose more than is allowed; light: it does not on the test images, which may be chance; grey: "
-    "it does. Bar: as far as the score alone predicts that the loss stays within the tolerance.",
+    "safe": "Accuracy lost on the worst of all targets, sources and seeds, in percentage points, at each sparsity that "
+    "was tried. Dark: shown not to lose more than is allowed; light: it does not on the test images, which may be "
+    "chance; grey: it does. Bar: as far as the score alone predicts that the loss stays within the tolerance.",
     "targets": "Retention of every target without and after each recovery, at the sparsity that most recoveries were "
     "tried at. Whiskers span the sources.",
 }

@@ -48,7 +48,8 @@ def _safe(safe: pd.DataFrame) -> str:
     """The guaranteed safe sparsity of every recovery: a line a backbone and score."""
     if safe.empty:
         return ""
-    lost = f"at most {100 * safe['alpha'].iloc[0]:g} points lost on any unseen task, at risk {safe['delta'].iloc[0]:g}"
+    alpha, delta = safe["alpha"].iloc[0], safe["delta"].iloc[0]
+    lost = f"at most {100 * alpha:g} percentage points lost on any unseen task, at risk {delta:g}"
     lines = _by_recovery(least_safe(safe), ["backbone", "score"], "safe_sparsity")
     return "\n".join([f"Safe sparsity: {lost} (0: not at the lowest one tried)", *lines])
 
@@ -129,7 +130,7 @@ def _changed(verdicts: pd.DataFrame) -> str:
         found = f"{change} over {_count(row.cases, 'pair')}, {row.fell:.0f} fell"
         found += "" if row.recovery == row.method else f" ({row.recovery})"
         lines.append(f"  {name}  {row.role:<9} {row.verdict:<9} {found}")
-    title = "P2: does fine-tuning on the source improve transfer accuracy? (change of top-1 in points [interval])"
+    title = "P2: does fine-tuning on the source improve transfer accuracy? (change in percentage points [interval])"
     return "\n".join([title, *lines]) if lines else ""
 
 

@@ -75,7 +75,8 @@ def _recovered(verdicts: pd.DataFrame, changes: pd.DataFrame) -> list[Block]:
         ]
         parts += [
             Heading("P2: does fine-tuning on the source improve transfer accuracy?"),
-            f"Mean change of accuracy in points with its {rows['confidence'].iloc[0]:.0%} interval, same images.",
+            f"Mean change of accuracy in percentage points, same images, and its "
+            f"{rows['confidence'].iloc[0]:.0%} interval.",
             Table(("backbone", "score", "recovery", "readout", "verdict", "change", "pairs", "of them fell"), cells),
         ]
     joined = changes[changes["target"].isna()]
@@ -105,7 +106,8 @@ def _compared(comparisons: pd.DataFrame) -> list[Block]:
     ]
     return [
         Heading("Scores against each other"),
-        "Difference of mean accuracy in points with its interval, before recovery; p after Holm's correction.",
+        "Difference of mean accuracy in percentage points, before recovery, its interval, and p after Holm's "
+        "correction.",
         Table(("backbone", "readout", "targets", "sparsity", "scores", "difference", "p", "verdict"), cells),
     ]
 
@@ -156,10 +158,10 @@ def _safe(safe: pd.DataFrame) -> list[Block]:
     return [
         Heading("Safe sparsity"),
         "The largest sparsity tried of which it is shown, on the calibration images, that it loses at most "
-        f"{100 * first.alpha:g} points of accuracy; the risk that this is wrong is at most {first.delta:g} a row. "
-        "The accuracy lost is that on the other images. Violations: how often calibration sets drawn from all the test "
-        f"images chose a sparsity that loses more; at most {first.delta:g} is promised.",
-        Table((*names, "safe sparsity", "points lost", "violations"), cells),
+        f"{100 * first.alpha:g} percentage points of accuracy; the risk that this is wrong is at most {first.delta:g} "
+        "a row. The accuracy lost is that on the other images. Violations: how often calibration sets drawn from all "
+        f"the test images chose a sparsity that loses more; at most {first.delta:g} is promised.",
+        Table((*names, "safe sparsity", "percentage points lost", "violations"), cells),
     ]
 
 

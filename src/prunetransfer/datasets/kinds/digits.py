@@ -19,7 +19,7 @@ def digits(split: str, *, seed: Draw = 0) -> Samples:
 
     Grey 8 × 8 images of ten classes, split at random within each class: 60% to train, 40% to test.
 
-    That is 1,078 and 719 images; at 95% correct, the standard error of the test accuracy is 0.8 points.
+    That is 1,078 and 719 images; at 95% correct, the standard error of the test accuracy is 0.8 percentage points.
     """
     from sklearn.datasets import load_digits
 

@@ -11,7 +11,7 @@ ACCURACY = pa.schema(
         *OF_MEASUREMENT,
         value("architecture", pa.string(), "what built the backbone: a timm name or a factory"),
         value("pretraining", pa.string(), "label of the pre-training that gave the weights"),
-        value("achieved_sparsity", pa.float64(), "share of the prunable weights that are gone", "fraction"),
+        value("achieved_sparsity", pa.float64(), "share of the prunable weights that are pruned", "fraction"),
         value("n", pa.int64(), "test images classified", "images"),
         value("correct", pa.int64(), "test images classified correctly; an output of NaN is a wrong answer", "images"),
         value("top1", pa.float64(), "correct / n", "fraction"),

@@ -24,7 +24,7 @@ LAYER_SPARSITY = pa.schema(
         key("layer", pa.string(), "name of the prunable weight"),
         value("depth", pa.int64(), "place of the layer in forward order, from 0"),
         value("weights", pa.int64(), "weights of the layer", "weights"),
-        value("pruned", pa.int64(), "weights of the layer that are gone", "weights"),
+        value("pruned", pa.int64(), "weights of the layer that are pruned", "weights"),
         value("layer_sparsity", pa.float64(), "pruned / weights", "fraction"),
     ]
 )
