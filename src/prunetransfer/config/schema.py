@@ -155,12 +155,16 @@ def _tidy(node: dict[str, Any]) -> dict[str, Any]:
 
 def _lift_exclusions(node: dict[str, Any]) -> None:
     """A property that is left out where another has some value: what JSON Schema says of the object, not of it."""
+    rules = []
     for name, child in node["properties"].items():
         if rule := child.pop("left_out", None):
             ((other, value),) = rule["where"].items()
             by_default = node["properties"][other].get("default") == value
-            node["if"] = {"properties": {other: {"enum": [value]}}} | ({} if by_default else {"required": [other]})
-            node["then"] = {"properties": {name: {"enum": [child["default"]], "allowed": f"left out, {rule['why']}"}}}
+            where = {"properties": {other: {"enum": [value]}}} | ({} if by_default else {"required": [other]})
+            absent = {"enum": [child["default"]], "allowed": f"left out, {rule['why']}"}
+            rules.append({"if": where, "then": {"properties": {name: absent}}})
+    if rules:
+        node["allOf"] = rules
 
 
 def _modules() -> Iterator[str]:
