@@ -8,6 +8,8 @@ import subprocess
 import sys
 
 from prunetransfer.pruning.masks import read_mask
+from prunetransfer.storage.schemas.dense import DENSE
+from prunetransfer.storage.tables import read_table
 
 
 def by_hand(study, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -60,10 +62,14 @@ def test_one_job_runs_by_hand(study):
     assert {name: keep.tolist() for name, keep in read_mask(mask).items()} == {
         name: keep.tolist() for name, keep in before.items()
     }
+    table = study.folder / "results/tiny/tables/dense.parquet"
+    table.unlink()
+    done = by_hand(study, "job", "dense")
+    assert done.returncode == 0 and len(read_table(table, DENSE)) == 2, done.stderr
     for arguments, message in (
         (["build_mask", "mask=0.4"], "build_mask: 2 jobs match, not one; there are backbone=net criterion=diag"),
         (["build_mask", "mask=0.5"], "build_mask: 0 jobs match, not one; there are backbone=net criterion=diag"),
-        (["bild_mask"], "no such rule; those of the study's jobs are aggregate,"),
+        (["bild_mask"], "no such rule; those of the study's jobs are aggregate_accuracy,"),
     ):
         done = by_hand(study, "job", *arguments)
         assert done.returncode == 1 and f"prunetransfer: {message}" in done.stderr

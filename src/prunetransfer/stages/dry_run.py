@@ -119,7 +119,7 @@ def by_hand(workflow: Workflow, rule: str, **wildcards: str) -> Snakemake:
 def run_by_hand(workflow: Workflow, rule: str, **wildcards: str) -> None:
     """Run the script of one job in this process. Its inputs must be there; Snakemake does not learn of its outputs."""
     job = by_hand(workflow, rule, **wildcards)
-    script = Path("workflow/scripts") / Path(workflow.get_rule(rule).script).name
+    script = Path("workflow/scripts") / Path(workflow.get_rule(rule).script).name.format(params=job.params)
     runpy.run_path(str(script), {"snakemake": job})
 
 
