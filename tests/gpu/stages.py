@@ -232,6 +232,7 @@ SCORED: dict[str, tuple[str, dict[str, Any], float]] = {
         DIAGONAL | {"matrix": "fisher", "draws": 2, "loss": "cross_entropy"},
         1e-4,
     ),
+    "damped": ("damped", DIAGONAL, 1e-4),
     "block": ("block", BLOCK, 1e-4),
     "block, more images than weights": ("block", BLOCK | {"block_size": 64}, 1e-4),
     "block, relative damping": ("block", BLOCK | {"damping_relative": True}, 1e-4),

@@ -81,13 +81,13 @@ WRONG = [
     (
         "scores/diagnal",
         {},
-        "scores.diagnal.score = 'diagnal': no such score; defined are magnitude, diagonal, block. "
+        "scores.diagnal.score = 'diagnal': no such score; defined are magnitude, diagonal, damped, block. "
         "Did you mean 'diagonal'?",
     ),
     (
         "scores/block-1/score",
         "Blok",
-        "scores.block-1.score = 'Blok': no such score; defined are magnitude, diagonal, block. Did you mean 'block'?",
+        "scores.block-1.score = 'Blok': no such score; defined are magnitude, diagonal, damped, block. Did you mean 'block'?",
     ),
     (
         "recoveries/finetunes",

@@ -47,8 +47,9 @@ def one_by_one(backbone: Backbone, head: Head, split: Split, loss: str) -> Tenso
 
 
 def explicit_scores(weights: Tensors, rows: Tensors, block_size: int, damping: float) -> dict[str, Tensors]:
-    """All three scores by their formulas, in float64, block after block."""
-    found: dict[str, Tensors] = {"magnitude": {}, "diagonal": {}, "block": {}}
+    """All scores by their formulas, in float64, block after block."""
+    found: dict[str, Tensors] = {name: {} for name in ("magnitude", "diagonal", "damped", "block")}
+    mean = torch.cat([row.double().square().mean(0).flatten() for row in rows.values()]).mean()
     for name, weight in weights.items():
         w, g = weight.double().reshape(-1), rows[name].double().reshape(len(rows[name]), -1)
         increases = []
@@ -59,6 +60,7 @@ def explicit_scores(weights: Tensors, rows: Tensors, block_size: int, damping: f
             increases.append(0.5 * w[start : start + block_size] ** 2 / inverse.diagonal())
         found["magnitude"][name] = (w**2 / 2).view(weight.shape)
         found["diagonal"][name] = (w**2 / 2 * (g**2).mean(0)).view(weight.shape)
+        found["damped"][name] = (w**2 / 2 * ((g**2).mean(0) + 0.1 * mean)).view(weight.shape)
         found["block"][name] = torch.cat(increases).view(weight.shape)
     return found
 
@@ -247,5 +249,6 @@ def test_a_score_names_the_curvature_it_reads():
     assert {name: score.needs["structure"] for name, score in SCORES.items()} == {
         "magnitude": None,
         "diagonal": "diagonal",
+        "damped": "diagonal",
         "block": "block",
     }

@@ -110,6 +110,32 @@ def diagonal(weights: Weights, curvature: Curvature) -> Scores:
     return {name: 0.5 * w.square() * curvature[name] for name, w in weights.items()}
 
 
+@score(structure=Diagonal)
+def damped(
+    weights: Weights,
+    curvature: Curvature,
+    *,
+    relative: Annotated[
+        Positive, Field(description="λ, added to every F_jj, as a multiple of the mean F_jj over the whole backbone.")
+    ] = 0.1,
+) -> Scores:
+    """½ w_j² (F_jj + λ): diagonal curvature with the same damping for all weights, on the scale of the backbone's own.
+
+    A weight without curvature on the source is ranked by its magnitude, and no λ has to be searched for where another
+    backbone or loss has curvature of another scale. With an absolute λ it is CAP's score with blocks of one weight
+    (Kuznedelev et al. 2023). curvature: as of `diagonal`.
+
+    >>> import torch
+    >>> damped({"w": torch.tensor([1.0, -2.0, 3.0])}, {"w": torch.tensor([6.0, 0.0, 0.0])}, relative=0.5)
+    {'w': tensor([3.5000, 2.0000, 4.5000])}
+    """
+    mean = sum(f.double().sum() for f in curvature.values()) / sum(f.numel() for f in curvature.values())
+    return {
+        name: (0.5 * w.double().square() * (curvature[name].double() + relative * mean)).to(w.dtype)
+        for name, w in weights.items()
+    }
+
+
 @score(structure=Block)
 def block(weights: Weights, curvature: Curvature) -> Scores:
     """½ w_j² / [(F_b + λI)⁻¹]_jj: the increase when each weight goes and the rest of its block may make up for it.
