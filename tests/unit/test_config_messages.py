@@ -87,7 +87,8 @@ WRONG = [
     (
         "scores/block-1/score",
         "Blok",
-        "scores.block-1.score = 'Blok': no such score; defined are magnitude, diagonal, damped, block. Did you mean 'block'?",
+        "scores.block-1.score = 'Blok': no such score; defined are magnitude, diagonal, damped, block. "
+        "Did you mean 'block'?",
     ),
     (
         "recoveries/finetunes",
