@@ -33,7 +33,7 @@ from PIL import Image
 from pydantic import Field
 
 from prunetransfer.datasets.samples import Samples
-from prunetransfer.evaluation.grid import Reading
+from prunetransfer.evaluation.readouts import Reading
 from prunetransfer.pruning.scores import Diagonal
 from prunetransfer.settings.registry import dataset_kind, readout, recovery, score
 

@@ -74,14 +74,27 @@ def blocks_of(weights: dict[str, nn.Parameter]) -> dict[str, list[slice]]:
     return found
 
 
-def gradients_of(backbone: Backbone, head: Head, train: Split) -> Iterator[tuple[str, slice, Tensor]]:
-    """Name, block and rows g_ib [m, B] of ½‖f − y‖², by ordinary backward passes of one image each."""
+def image_by_image(backbone: Backbone, head: Head, train: Split) -> Iterator[dict[str, Tensor]]:
+    """Name → gradient of ½‖f − y‖², by an ordinary backward pass an image."""
     weights = backbone.prunable()
-    blocks, rows = blocks_of(weights), {}
     for image, label in zip(train.images, train.labels, strict=True):
         loss = 0.5 * (head(backbone(image[None])) - F.one_hot(label, CLASSES).double()).square().sum()
         gradients = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)
-        for name, g in zip(weights, gradients, strict=True):
+        yield dict(zip(weights, gradients, strict=True))
+
+
+def mean_curvature(backbone: Backbone, head: Head, train: Split) -> float:
+    """The mean of F_jj over all prunable weights."""
+    count = len(train.labels) * sum(w.numel() for w in backbone.prunable().values())
+    sums = (g.double().square().sum() for of in image_by_image(backbone, head, train) for g in of.values())
+    return sum(sums).item() / count
+
+
+def gradients_of(backbone: Backbone, head: Head, train: Split) -> Iterator[tuple[str, slice, Tensor]]:
+    """Name, block and rows g_ib [m, B], of the blocks of `blocks_of`."""
+    blocks, rows = blocks_of(backbone.prunable()), {}
+    for gradients in image_by_image(backbone, head, train):
+        for name, g in gradients.items():
             for k, b in enumerate(blocks[name]):
                 rows.setdefault((name, k), []).append(g.flatten()[b].clone())
     for (name, k), found in rows.items():
@@ -98,16 +111,18 @@ def test_scores(case):
     dense = case.dense
     weights = {name: w.detach() for name, w in dense.prunable().items()}
     scores = {}
-    for name in ("magnitude", "diagonal", "block"):
+    for name in ("magnitude", "diagonal", "damped", "block"):
         score = find("scores", name)
         curvature, _ = CURVATURES[score.needs["structure"]](dense, case.head, case.train, 0)
         scores[name] = score.function(weights, curvature)
+    mean = mean_curvature(dense, case.head, case.train)
     for name, b, g in gradients_of(dense, case.head, case.train):
         w = weights[name].flatten()[b]
         h = g.T @ g / COUNT + DAMPING * torch.eye(len(w), dtype=torch.float64)
         expected = {
             "magnitude": w.square() / 2,
             "diagonal": w.square() / 2 * g.square().mean(0),
+            "damped": w.square() / 2 * (g.square().mean(0) + 0.1 * mean),
             "block": w.square() / 2 / torch.linalg.inv(h).diagonal(),
         }
         assert scores.keys() == expected.keys()

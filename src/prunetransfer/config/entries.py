@@ -245,7 +245,7 @@ class Chain(Tried, extra="forbid"):
 
 
 class Recipe(Section):
-    """A recipe's keys beside those of `pretraining.run.pretrain` and of its objective."""
+    """A recipe's keys beside those of `training.pretraining.pretrain` and of its objective."""
 
     dataset: Annotated[DatasetName, Field(description="What it is trained on.")]
     seed: Annotated[

@@ -1,4 +1,4 @@
-"""The block-diagonal empirical Fisher, inverted."""
+"""The blocks along the diagonal of one choice of curvature, inverted."""
 
 from __future__ import annotations
 

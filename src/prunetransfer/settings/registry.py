@@ -23,7 +23,7 @@ MODULES = {
     "datasets": "datasets.kinds.{name}",
     "scores": "pruning.scores",
     "recoveries": "recovery.{name}",
-    "readouts": "evaluation.grid",
+    "readouts": "evaluation.readouts",
     "pretrain": "training.objectives.{name}",
 }
 
