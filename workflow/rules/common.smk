@@ -146,15 +146,15 @@ def score_function(score):
     return config["scores"][score]["score"]
 
 
-def structure(score):
-    """The structure of the curvature that a score reads; None: it reads no data."""
-    return NEEDS["scores"][score_function(score)]["structure"]
+def seen_by(score):
+    """What a score sees of its source, "images" or "labels"; None: nothing."""
+    return NEEDS["scores"][score_function(score)]["sees"]
 
 
 def criteria():
     """Every score with every source that it is computed on; data-free scores alone."""
     for score in config["scores"]:
-        if structure(score) is None:
+        if seen_by(score) is None:
             yield score
         else:
             yield from (f"{score}@{source}" for source in config["sources"])

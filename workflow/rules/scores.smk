@@ -1,30 +1,23 @@
 def source_files(wildcards):
-    """The head and the train images of the criterion's source; nothing for a data-free criterion."""
-    source = Job.parse(wildcards).prune_source
-    if source is None:
-        return {}
-    return {"head": head(source, wildcards.backbone), "train": images(source, wildcards.backbone, "train")}
+    """What the criterion sees of its source: the train images, and the head where it sees labels."""
+    job = Job.parse(wildcards)
+    sees = seen_by(job.score)
+    files = {"train": images(job.prune_source, wildcards.backbone, "train")} if sees else {}
+    return files | ({"head": head(job.prune_source, wildcards.backbone)} if sees == "labels" else {})
 
 
 def whole_score_settings(wildcards):
     return config["scores"][Job.parse(wildcards).score]
 
 
-def structure_read(wildcards):
-    return structure(Job.parse(wildcards).score)
-
-
 def score_settings(wildcards):
-    """The entry of a criterion's score; sparsities, which are mostly the study's, only where its damping is chosen by them."""
     settings = whole_score_settings(wildcards)
-    unread = () if settings.get("damping") == "auto" else ("damping_sparsities",)
-    return {key: value for key, value in settings.items() if key not in unread} | plugin("scores", settings["score"])
+    return settings | plugin("scores", settings["score"])
 
 
 def score_digest(wildcards):
-    function, reads = score_function(Job.parse(wildcards).score), structure_read(wildcards)
-    curvature = [f"criteria.{reads}"] if reads else []
-    return code("compute_score", *modules("scores", function), *curvature, entry=function)
+    function = score_function(Job.parse(wildcards).score)
+    return code("compute_score", *modules("scores", function), entry=function)
 
 
 rule compute_score:
@@ -43,6 +36,6 @@ rule compute_score:
         costs_of(paths.SCORE)
     threads: config["threads"]
     resources:
-        **computing_resources(mem_mb=memory(scoring, structure_read, whole_score_settings), minutes=60),
+        **computing_resources(mem_mb=memory(scoring, whole_score_settings), minutes=60),
     script:
         "../scripts/compute_score.py"

@@ -47,16 +47,6 @@ OF_STUDY = dict(
 )
 
 
-def score_files(wanted):
-    """The files of data-based scores. wanted: says of a score's name whether."""
-    from_data = (job for job in SCORED if Job.parse(job).prune_source)
-    return [file(paths.SCORE, **job) for job in from_data if wanted(Job.parse(job).score)]
-
-
-def is_damped(score):
-    return structure(score) == "block"
-
-
 def is_swept(score):
     """Does the config have the same score with another number of images, and differing in nothing else?"""
     settings = config["scores"][score]
@@ -95,13 +85,14 @@ TABLE_STAGES = {
         tables=["layer_sparsity"],
         knows=dict(study=config["study"], seeds=config["seeds"]),
     ),
-    "damping": dict(
-        reads=dict(scores=score_files(is_damped)),
-        tables=["damping"],
-        knows=dict(study=config["study"]),
-    ),
     "convergence": dict(
-        reads=dict(scores=score_files(is_swept)),
+        reads=dict(
+            scores=[
+                file(paths.SCORE, **job)
+                for job in SCORED
+                if Job.parse(job).prune_source and is_swept(Job.parse(job).score)
+            ]
+        ),
         tables=["convergence"],
         knows=dict(
             study=config["study"],

@@ -30,12 +30,12 @@ def reading(size: int) -> int:
     return round(PROCESS + 2 * COPY + _held(BATCH, size, FORWARD))
 
 
-def scoring(structure: str | None, settings: Mapping[str, Any], size: int) -> int:
-    """To compute a score. structure: that of the curvature which it reads; settings: its entry in the config."""
-    if structure is None:
+def scoring(settings: Mapping[str, Any], size: int) -> int:
+    """To compute a score. settings: its entry in the config."""
+    if "samples" not in settings:
         return PROCESS + 2 * COPY
     needed = PROCESS + 4 * COPY + _gradients(settings["samples"], size)
-    return round(_with_blocks(needed, settings["memory_budget"]) if structure == "block" else needed)
+    return round(_with_blocks(needed, settings["memory_budget"]) if "memory_budget" in settings else needed)
 
 
 def recovering(settings: Mapping[str, Any], size: int) -> int:

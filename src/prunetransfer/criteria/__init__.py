@@ -1,5 +1,4 @@
-"""A score's curvature on its data: computed on images of the source, and the choice of its damping.
+"""The pruning scores: one module each, a function of a `source.Source` registered by its name.
 
-A module with a `compute` is one kind. `compute(backbone, head, train, seed, **settings)` returns name → one number a
-prunable weight, float32, in the layer's shape; and a record of what it did, anything JSON can hold, for the score file.
+A score is one number ≥ 0 a prunable weight; the weights of lowest score go first.
 """

@@ -8,10 +8,10 @@ from typing import Annotated
 import torch
 from pydantic import Field
 
-from prunetransfer.criteria.block import layer_blocks
 from prunetransfer.curvature.blocks import NotPositiveDefinite
 from prunetransfer.curvature.grad_outputs import grad_outputs
 from prunetransfer.curvature.gradients import LayerGradient, layer_gradients
+from prunetransfer.curvature.passes import layer_blocks
 from prunetransfer.datasets.splits import draw_images
 from prunetransfer.recovery.case import Case
 from prunetransfer.runtime.devices import spare_memory
@@ -45,7 +45,7 @@ def compensate(
         return layer_gradients(dense, case.head, drawn.images, drawn.labels, empirical, names)
 
     weights, pruned = dense.prunable(), backbone.prunable()
-    for name, blocks in layer_blocks(gradients, weights, block_size, False, spare_memory(backbone.device)):
+    for name, blocks in layer_blocks(gradients, weights, block_size, spare_memory(backbone.device)):
         try:
             change = blocks.taken_over(
                 len(drawn.labels), damping, weights[name].detach().flatten(), mask[name].flatten()

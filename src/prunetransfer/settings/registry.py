@@ -21,7 +21,7 @@ PACKAGE = __name__.partition(".")[0]
 # Where the functions of each section of the schema are, by name.
 MODULES = {
     "datasets": "datasets.kinds.{name}",
-    "scores": "pruning.scores",
+    "scores": "criteria.{name}",
     "recoveries": "recovery.{name}",
     "readouts": "evaluation.readouts",
     "pretrain": "training.objectives.{name}",
@@ -55,13 +55,12 @@ def dataset_kind(*, images: type | None = None, downloaded_by: Sequence[str] = (
     return _register("datasets", images, downloaded_by=list(downloaded_by))
 
 
-def score(*, structure: type | None) -> Callable:
-    """Register `score(weights, curvature, *, …)`: name → one number ≥ 0 a prunable weight.
+def score(*, sees: str | None) -> Callable:
+    """Register `score(source, *, …)`: name → one number ≥ 0 a prunable weight of a `criteria.source.Source`.
 
-    structure: the curvature that it reads and how that is measured, `scores.Diagonal` or `scores.Block`; None: the
-    score reads no data, its curvature is empty.
+    sees: what of the source it reads, "images" alone or also "labels" and the source's head; None: nothing.
     """
-    return _register("scores", structure, structure=structure and structure.NAME)
+    return _register("scores", sees=sees)
 
 
 def recovery(*, labels: bool, resumable: bool = False) -> Callable:

@@ -100,7 +100,28 @@ MATRICES = (
     "`empirical`: gradients of the loss; `fisher`: with labels drawn from the model; `ggn`: generalised Gauss–Newton, "
     "exact over the classes or by draws"
 )
+Matrix = Annotated[Literal["empirical", "fisher", "ggn"], Field(description=f"{MATRICES}.")]
 Draws = Annotated[Count | None, says(allowed="a whole number at least 1, or null")]
+LabelDraws = Annotated[
+    Draws,
+    Field(description="Labels drawn an image. Left out: 1 for `fisher`, and `ggn` is exact."),
+    left_out("as empirical curvature draws nothing", matrix="empirical"),
+]
+Relative = Annotated[
+    Positive,
+    Field(
+        description="Damping λ, added to the curvature of every weight, as a multiple of the mean F_jj over the whole "
+        "backbone."
+    ),
+]
+Damping = Annotated[PositiveOrNull, Field(description="λ as a number, in place of a multiple of the mean curvature.")]
+BlockMemory = Annotated[
+    PositiveOrNull,
+    Field(
+        description="MB that block curvature may fill, as 4 · weights · B bytes; more takes further passes over the "
+        "images and gives the same scores. `null` is half of what is free on the GPU, or a quarter on the CPU."
+    ),
+]
 Precision = Annotated[
     Literal["auto", "float32", "bfloat16"],
     Field(

@@ -47,31 +47,6 @@ PARAMETERS = pa.schema(
     ]
 )
 
-DAMPING = pa.schema(
-    [
-        STUDY,
-        BACKBONE,
-        SCORE,
-        PRUNE_SOURCE,
-        SEED,
-        key("damping", pa.float64(), "λ as the config gives it or `auto` tried it, absolute or relative"),
-        key(
-            "sparsity",
-            pa.float64(),
-            "sparsity at which `auto` tried λ; null where λ was given or could not be used",
-            "fraction",
-            nullable=True,
-        ),
-        value(
-            "loss",
-            pa.float64(),
-            "mean loss of the so pruned backbone on held-out source images; null where sparsity is",
-            nullable=True,
-        ),
-        value("chosen", pa.bool_(), "whether the score was computed with this λ"),
-    ]
-)
-
 CONVERGENCE = pa.schema(
     [
         *OF_MASK,

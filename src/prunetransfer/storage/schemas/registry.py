@@ -6,7 +6,7 @@ from prunetransfer.storage.schemas.accuracy import ACCURACY
 from prunetransfer.storage.schemas.costs import COSTS
 from prunetransfer.storage.schemas.dense import DENSE
 from prunetransfer.storage.schemas.landscape import ALIGNMENT, LANDSCAPE, PATHS, PERTURBATIONS, SPECTRUM
-from prunetransfer.storage.schemas.masks import CONVERGENCE, DAMPING, LAYER_SPARSITY, MASK_OVERLAP, PARAMETERS
+from prunetransfer.storage.schemas.masks import CONVERGENCE, LAYER_SPARSITY, MASK_OVERLAP, PARAMETERS
 from prunetransfer.storage.schemas.pretrainings import PRETRAINING_COMPARISONS, PRETRAININGS
 from prunetransfer.storage.schemas.safe import PREDICTED_LOSS, PREDICTED_SAFE, SAFE_SPARSITY
 from prunetransfer.storage.schemas.training import PRETRAINING, TRAINING
@@ -17,7 +17,6 @@ TABLES = {
     "dense": DENSE,
     "parameters": PARAMETERS,
     "layer_sparsity": LAYER_SPARSITY,
-    "damping": DAMPING,
     "convergence": CONVERGENCE,
     "mask_overlap": MASK_OVERLAP,
     "training": TRAINING,

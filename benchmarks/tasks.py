@@ -1,0 +1,119 @@
+"""Backbones with weights that are at hand, each with its tasks: the dense heads, and images to choose and to report on.
+
+The embedded study's five backbones with its three tasks; MobileNetV2 and EfficientNet-Lite0 with ImageNet weights of
+`studies/real-small.yaml` and four of its tasks, where shared/data is beside the project.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import torch
+import yaml
+
+from prunetransfer.config import validate_config
+from prunetransfer.datasets.loading import load_samples
+from prunetransfer.datasets.prepared import Preparation, write_split
+from prunetransfer.datasets.splits import Split, balanced_subset, read_split
+from prunetransfer.heads import Head
+from prunetransfer.heads.ridge import fit_ridge
+from prunetransfer.models.backbones import Backbone, build_backbone, extract_features
+from prunetransfer.models.checkpoints import convert, read_checkpoint
+from prunetransfer.models.sources import fetch
+
+ROOT = Path(__file__).parents[1]
+CACHE = ROOT / "results/benchmarks"
+STUDIES = {
+    "config.yaml": ("digits", "glyphs", "textures"),
+    "studies/real-small.yaml": ("rsscn7", "dtd10", "flowers5", "trashnet6"),
+}
+NOT_OF_A_KIND = ("allow_overlap", "skip_unreadable", "head")
+
+
+@dataclass(frozen=True)
+class Task:
+    """train: what heads are fitted and backbones pruned with; held_out: other train images, to choose on; test."""
+
+    train: Split
+    held_out: Split
+    test: Split
+    head: Head
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A dense backbone and its tasks by name."""
+
+    name: str
+    backbone: Backbone
+    tasks: Mapping[str, Task]
+
+    def accuracies(self, backbone: Backbone, split: str) -> dict[str, float]:
+        """Task → top-1 accuracy of the frozen heads on "held_out" or "test"."""
+        found = {}
+        for name, task in self.tasks.items():
+            seen = getattr(task, split)
+            correct = task.head(extract_features(backbone, seen.images)).argmax(1) == seen.labels
+            found[name] = correct.double().mean().item()
+        return found
+
+
+def names() -> list[str]:
+    """The backbones that `load` takes; without shared/data only the embedded ones."""
+    return [name for study in STUDIES for name in _config(study)["backbones"] if _at_hand(study)]
+
+
+def load(name: str, images: int) -> Bench:
+    """images: at most so many of each task are held out, and as many are tested on, balanced by class."""
+    study = next(study for study in STUDIES if _at_hand(study) and name in _config(study)["backbones"])
+    config = _config(study)
+    settings = config["backbones"][name]
+    backbone = _backbone(settings)
+    preparation = Preparation(*(settings[key] for key in ("size", "interpolation", "crop", "crop_mode")))
+    return Bench(name, backbone, {task: _task(task, config, preparation, backbone, images) for task in STUDIES[study]})
+
+
+def _task(name: str, config: Mapping[str, Any], preparation: Preparation, backbone: Backbone, images: int) -> Task:
+    train, test = (_split(name, split, config, preparation) for split in ("train", "test"))
+    chosen = torch.zeros(len(train.labels), dtype=torch.bool)
+    chosen[balanced_subset(train.labels, min(images, len(train.labels) // 4), seed=7)] = True
+    rest = _part(train, ~chosen)
+    head = fit_ridge(extract_features(backbone, rest.images), rest.labels, len(rest.classes))
+    return Task(rest, _part(train, chosen), _part(test, balanced_subset(test.labels, images, seed=7)), head)
+
+
+def _part(split: Split, which: torch.Tensor) -> Split:
+    return Split(split.images[which], split.labels[which], split.classes)
+
+
+def _split(task: str, split: str, config: Mapping[str, Any], preparation: Preparation) -> Split:
+    path = CACHE / f"{task}-{preparation.size}-{split}.safetensors"
+    if not path.exists():
+        settings = {key: value for key, value in config["datasets"][task].items() if key not in NOT_OF_A_KIND}
+        samples = load_samples(settings.pop("kind"), split, settings, config["data_root"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_split(path, samples, preparation, {})
+    return read_split(path)
+
+
+def _backbone(settings: Mapping[str, Any]) -> Backbone:
+    backbone, weights = build_backbone(settings), settings["weights"]
+    checkpoint = fetch(weights["source"], settings["architecture"], CACHE, weights["sha256"])
+    state = read_checkpoint(checkpoint, weights["entry"], weights["prefix"], weights["rename"])
+    arrays = convert(state, backbone.network, weights["ignore"], weights["missing"])
+    backbone.network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+    return backbone
+
+
+@cache
+def _config(study: str) -> dict[str, Any]:
+    config = yaml.safe_load((ROOT / study).read_text())
+    return validate_config(config, ROOT / "workflow/schemas/config.schema.json", root=ROOT)
+
+
+def _at_hand(study: str) -> bool:
+    return Path(ROOT / yaml.safe_load((ROOT / study).read_text()).get("data_root", ".")).is_dir()
