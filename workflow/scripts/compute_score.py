@@ -15,8 +15,8 @@ with stage(snakemake):
     device = prepare_process(snakemake.threads, seed)
     source = Source(
         load_backbone(snakemake.params.backbone, files.weights, device),
-        read_head(files.head, device) if "head" in files.keys() else None,
-        read_split(files.train) if "train" in files.keys() else None,
+        read_head(files.head, device) if files.get("head") else None,
+        read_split(files.train) if files.get("train") else None,
         seed,
     )
     scores = {name: values.cpu().numpy() for name, values in score.function(source, **settings).items()}

@@ -196,8 +196,8 @@ class Score(BaseModel):
     score: Annotated[
         str,
         Field(
-            description="The function of `prunetransfer.criteria` or of a plugin; where it is left out, the entry's own "
-            "name."
+            description="The function of `prunetransfer.criteria` or of a plugin; where it is left out, the entry's "
+            "own name."
         ),
         says(noun="score", among="$scores", allowed="the name of a score"),
     ] = None

@@ -8,7 +8,6 @@ from prunetransfer.storage.schemas.columns import (
     BACKBONE,
     OF_MASK,
     PATTERN,
-    PRUNE_SOURCE,
     SCORE,
     SEED,
     SPARSITY,
