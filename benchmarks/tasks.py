@@ -6,12 +6,14 @@ The embedded study's five backbones with its three tasks; MobileNetV2 and Effici
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import yaml
 
@@ -52,13 +54,13 @@ class Bench:
     backbone: Backbone
     tasks: Mapping[str, Task]
 
-    def accuracies(self, backbone: Backbone, split: str) -> dict[str, float]:
-        """Task → top-1 accuracy of the frozen heads on "held_out" or "test"."""
+    def correct(self, backbone: Backbone, splits: Sequence[str]) -> dict[tuple[str, str], np.ndarray]:
+        """(split, task) → which images the frozen heads classify right, bool [n]; splits: "held_out", "test"."""
         found = {}
-        for name, task in self.tasks.items():
+        for split, (name, task) in itertools.product(splits, self.tasks.items()):
             seen = getattr(task, split)
-            correct = task.head(extract_features(backbone, seen.images)).argmax(1) == seen.labels
-            found[name] = correct.double().mean().item()
+            outputs = task.head(extract_features(backbone, seen.images))
+            found[split, name] = ((outputs.argmax(1) == seen.labels) & outputs.isfinite().all(1)).numpy()
         return found
 
 
