@@ -14,13 +14,10 @@ import numpy as np
 import pytest
 import torch
 
-from prunetransfer.criteria.block import inverse_diagonals
-from prunetransfer.criteria.diagonal import mean_squares
-from prunetransfer.curvature.grad_outputs import grad_outputs
-from prunetransfer.curvature.gradients import layer_gradients
+from prunetransfer.criteria.source import Source
 from prunetransfer.datasets.loading import load_samples
 from prunetransfer.datasets.prepared import Preparation, write_split
-from prunetransfer.datasets.splits import Split, draw_images, read_split
+from prunetransfer.datasets.splits import Split, read_split
 from prunetransfer.evaluation.grid import Target, evaluate_masks
 from prunetransfer.heads import Head
 from prunetransfer.heads.ridge import fit_ridge
@@ -128,19 +125,15 @@ def measured(loss, weights, heads, splits, tmp_path_factory) -> dict[str, np.nda
     """Criterion → top-1 at SPARSITIES."""
     head, folder, m = heads[loss], tmp_path_factory.mktemp(loss), SAMPLES[loss]
     backbone = load_backbone(SETTINGS, weights, torch.device("cpu"))
-    drawn, _ = draw_images(splits["train"], m, "balanced", seed=0)
-    empirical = grad_outputs("empirical", loss, None, seed=0)
-    batches = list(layer_gradients(backbone, head, drawn.images, drawn.labels, empirical))
-    criteria = {"magnitude": ("magnitude", {}), "diagonal": ("diagonal", mean_squares(batches, m))}
-    found = inverse_diagonals(
-        lambda names: batches, backbone.prunable(), m, 64, [1e-6, 1e-4, 1e-2], relative=False, budget=2**30
-    )
-    criteria |= {f"block {damping:g}": ("block", curvature) for damping, curvature in found.items()}
+    source, drawn = Source(backbone, head, splits["train"]), {"loss": loss, "samples": m}
+    criteria = {"magnitude": ("magnitude", {}), "diagonal": ("diagonal", drawn)}
+    for damping in (1e-6, 1e-4, 1e-2):
+        criteria[f"block {damping:g}"] = ("block", drawn | {"block_size": 64, "damping": damping})
 
-    dense = {name: weight.detach().clone() for name, weight in backbone.prunable().items()}
     found = {}
-    for criterion, (score, curvature) in criteria.items():
-        scores = {name: values.numpy() for name, values in find("scores", score).function(dense, curvature).items()}
+    for criterion, (score, settings) in criteria.items():
+        computed = find("scores", score).function(source, **settings)
+        scores = {name: values.numpy() for name, values in computed.items()}
         files = [folder / f"{criterion}-{q}" for q in SPARSITIES]
         for q, file in zip(SPARSITIES, files, strict=True):
             write_mask(file, global_mask(scores, q), {"pattern": "unstructured", "sparsity": q})
