@@ -193,6 +193,26 @@ def test_each_runs_like_the_packages_own(folder, tmp_path):
     assert rows[0]["readout"] == "first_class" and rows[0]["correct"] == int((images.labels == 0).sum())
 
 
+def test_the_examples_of_the_documentation_run(folder, schema, repository):
+    text = (repository / "docs/adding.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    (plugin,) = (block for block in blocks if "def power(" in block)
+    (module,) = (block for block in blocks if "def saliency(" in block)
+    needed = (
+        "from prunetransfer.criteria.source import Scores, Source\nfrom prunetransfer.settings.types import Matrix\n"
+    )
+    (folder / "documented.py").write_text(f"{needed}{plugin}\n\n{module}")
+    scores = {"power": {"exponent": 0.5}, "saliency": {}}
+    checked = validate_config(VALID | {"plugins": ["documented.py"], "scores": scores}, schema, folder)["scores"]
+    assert checked["power"] == {"score": "power", "exponent": 0.5, "samples": 256}
+    backbone, images = backbone_of("conv"), images_of(12)
+    source, place = Source(backbone, head_of(backbone), images), {"file": str(folder / "documented.py")}
+    diagonal = find("scores", "diagonal").function(source)
+    for name, settings in scores.items():
+        for layer, values in find("scores", name, place).function(source, **settings).items():
+            torch.testing.assert_close(values, (2 * diagonal[layer]).sqrt(), msg=f"{name}, {layer}")
+
+
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
