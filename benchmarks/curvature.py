@@ -21,9 +21,9 @@ from measuring import Row, Task, machine, measure, peak_bytes, write_section
 from torch import Tensor, nn
 from torch.func import functional_call, grad, vmap
 
-from prunetransfer.criteria.block import inverse_diagonals
-from prunetransfer.criteria.diagonal import mean_squares
+from prunetransfer.curvature.diagonal import mean_squares
 from prunetransfer.curvature.gradients import Rows, layer_gradients, loss_gradient
+from prunetransfer.curvature.passes import of_blocks
 from prunetransfer.heads import Head
 from prunetransfer.heads.losses import squared
 from prunetransfer.models.backbones import Backbone, build_backbone
@@ -147,8 +147,9 @@ class Block:
             def gradients(names: Collection[str]) -> Iterator[dict[str, Rows]]:
                 return ({"w": Rows(chunk)} for chunk in g.split(BATCH))
 
-            settings = {"block_size": self.block, "dampings": [self.damping], "relative": False, "budget": BUDGET}
-            return inverse_diagonals(gradients, {"w": g[0]}, len(g), **settings)[self.damping]
+            return of_blocks(
+                gradients, {"w": g[0]}, self.block, BUDGET, lambda b: b.inverse_diagonal(len(g), self.damping)
+            )
 
         def sequential() -> Tensors:
             """The Woodbury identity, gradient by gradient (WoodFisher, Singh & Alistarh 2020, equation 12)."""

@@ -5,7 +5,6 @@ Two places are compared: a GPU and the CPU; where there is no GPU, one that is p
 
 from __future__ import annotations
 
-import importlib
 import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -20,6 +19,7 @@ from unit import networks
 from unit.networks import CLASSES, images_of, weights_of
 from unit.reference import redrawn
 
+from prunetransfer.criteria.source import Source
 from prunetransfer.datasets.splits import Split
 from prunetransfer.evaluation.grid import Target, evaluate_masks, evaluate_recovered
 from prunetransfer.heads import Head
@@ -218,8 +218,7 @@ for _name, _settings in READOUTS.items():
 DRAWN = {"samples": IMAGES - 6, "sampling": "balanced"}
 EMPIRICAL = {"matrix": "empirical", "draws": None}
 DIAGONAL = {"loss": "squared", **EMPIRICAL, **DRAWN}
-BLOCK = DIAGONAL | {"block_size": 8, "damping": 1e-2, "damping_relative": False, "damping_sparsities": [SPARSITY]}
-BLOCK |= {"memory_budget": None}
+BLOCK = DIAGONAL | {"block_size": 8, "damping": 1e-2}
 # Score → its settings and the tolerance; each curvature, loss and damping once.
 SCORED: dict[str, tuple[str, dict[str, Any], float]] = {
     "magnitude": ("magnitude", {}, 1e-6),
@@ -232,24 +231,24 @@ SCORED: dict[str, tuple[str, dict[str, Any], float]] = {
         DIAGONAL | {"matrix": "fisher", "draws": 2, "loss": "cross_entropy"},
         1e-4,
     ),
-    "damped": ("damped", DIAGONAL, 1e-4),
+    "damped": ("damped", DIAGONAL | {"relative": 0.1}, 1e-4),
+    "features": ("features", {"samples": IMAGES - 6, "draws": 2}, 1e-4),
+    "features, whitened": ("features", {"samples": IMAGES - 6, "whiten": True}, 1e-2),
     "block": ("block", BLOCK, 1e-4),
     "block, more images than weights": ("block", BLOCK | {"block_size": 64}, 1e-4),
-    "block, relative damping": ("block", BLOCK | {"damping_relative": True}, 1e-4),
-    "block, auto": ("block", BLOCK | {"damping": "auto", "samples": IMAGES // 2}, 1e-4),
+    "block, relative damping": ("block", BLOCK | {"damping": None, "relative": 1e-2}, 1e-4),
 }
 
 
 def register_score(name: str, score: str, settings: Mapping[str, Any], tolerance: float) -> None:
     @stage(f"score {name}", tolerance)
     def compute(case: Case) -> Tensors:
-        backbone, curvature, record = case.dense(), {}, {}
-        if kind := find("scores", score).needs["structure"]:
-            module = importlib.import_module(f"prunetransfer.criteria.{kind}")
-            curvature, record = module.compute(backbone, case.head(), case.images(), 0, **settings)
-        scores = find("scores", score).function(weights_of(backbone), curvature)
-        if "damping" in record:
-            scores["damping"] = torch.tensor(record["damping"], device=case.place.device)
+        registered = find("scores", score)
+        sees = registered.needs["sees"]
+        source = Source(case.dense(), case.head() if sees == "labels" else None, case.images() if sees else None, 0)
+        scores = registered.function(source, **settings)
+        if "damping" in source.record:
+            scores["damping"] = torch.tensor(source.record["damping"], device=case.place.device)
         return scores
 
 

@@ -104,18 +104,18 @@ def test_a_new_seed_shares_what_no_seed_changes(study):
 def test_a_new_score_leaves_the_others(study):
     study.config |= {"scores": study.config["scores"] | {"block": {"samples": 8, "block_size": 4}}}
     new = {job.replace("diagonal@red", "block@red") for job in after_masks("diagonal@red")}
-    assert study.planned() == new | {"scores/net/block@red/seed0", "tables/damping"}
+    assert study.planned() == new | {"scores/net/block@red/seed0"}
 
 
 def test_an_edited_score_reruns_that_score_and_what_follows(study):
     study.edit(
-        "src/prunetransfer/pruning/scores.py", "0.5 * w.square() * curvature[name]", "w.square() * curvature[name]"
+        "src/prunetransfer/criteria/diagonal.py", "0.5 * w.square() * curvature[name]", "w.square() * curvature[name]"
     )
     assert study.planned() == {"scores/net/diagonal@red/seed0"} | after_masks("diagonal@red")
 
 
 def test_an_edited_curvature_reruns_the_scores_that_read_it(study):
-    study.edit("src/prunetransfer/criteria/diagonal.py", "total / images", "total * (1 / images)")
+    study.edit("src/prunetransfer/curvature/diagonal.py", "total / images", "total * (1 / images)")
     assert study.planned() == {"scores/net/diagonal@red/seed0"} | after_masks("diagonal@red")
 
 
@@ -126,7 +126,7 @@ def test_an_edited_figure_redraws_that_figure(study):
 
 
 @pytest.mark.parametrize(
-    "file", ["pruning/scores.py", "models/backbones.py", "pruning/masks.py", "storage/artifacts.py"]
+    "file", ["criteria/diagonal.py", "models/backbones.py", "pruning/masks.py", "storage/artifacts.py"]
 )
 def test_comments_and_blank_lines_rerun_nothing(study, file):
     path = study.folder / "src/prunetransfer" / file
@@ -169,6 +169,6 @@ def test_labels_and_tolerance_rerun_no_computation(study):
 
 def test_the_dry_run_says_why(study):
     study.edit(
-        "src/prunetransfer/pruning/scores.py", "0.5 * w.square() * curvature[name]", "w.square() * curvature[name]"
+        "src/prunetransfer/criteria/diagonal.py", "0.5 * w.square() * curvature[name]", "w.square() * curvature[name]"
     )
     assert "Params have changed since last execution" in study.run("--dry-run")

@@ -19,16 +19,25 @@ import torch
 from PIL import Image
 from pydantic import Field
 
+from prunetransfer.curvature.diagonal import mean_squares
 from prunetransfer.datasets.samples import Samples
 from prunetransfer.evaluation.readouts import Reading
-from prunetransfer.pruning.scores import Diagonal
+from prunetransfer.settings import types
 from prunetransfer.settings.registry import dataset_kind, readout, recovery, score
 
 
-@score(structure=Diagonal)
-def saliency(weights, curvature, *, power: Annotated[float, Field(gt=0, description="Of the curvature.")] = 0.5):
+@score(sees="labels")
+def saliency(
+    source,
+    *,
+    power: Annotated[float, Field(gt=0, description="Of the curvature.")] = 0.5,
+    matrix: types.Matrix = "empirical",
+    samples: types.Samples = 256,
+):
     """F_jj^p |w_j|."""
-    return {name: curvature[name] ** power * w.abs() for name, w in weights.items()}
+    drawn = source.draw(samples, "balanced")
+    curvature = mean_squares(source.gradients(drawn, "squared", matrix, None), len(drawn.labels))
+    return {name: curvature[name] ** power * w.abs() for name, w in source.weights().items()}
 
 
 @recovery(labels=False)

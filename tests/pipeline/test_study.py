@@ -8,13 +8,12 @@ import numpy as np
 import pandas as pd
 import torch
 
-from prunetransfer.criteria.damping import GRID
 from prunetransfer.pruning.masks import read_mask
 from prunetransfer.storage.artifacts import read_metadata, read_tensors
 from prunetransfer.storage.provenance import REVISION
 from prunetransfer.storage.schemas.accuracy import ACCURACY
 from prunetransfer.storage.schemas.costs import COSTS
-from prunetransfer.storage.schemas.masks import CONVERGENCE, DAMPING, LAYER_SPARSITY
+from prunetransfer.storage.schemas.masks import CONVERGENCE, LAYER_SPARSITY
 from prunetransfer.storage.schemas.training import TRAINING
 from prunetransfer.storage.schemas.verdicts import VERDICTS
 from prunetransfer.storage.tables import read_table, table_metadata
@@ -73,7 +72,6 @@ def test_tables_figures_and_layers_agree_with_the_masks(finished_study):
     assert {name: int((~keep).sum()) for name, keep in mask.items()} == rows["pruned"].to_dict()
     assert rows["pruned"].sum() == round(0.4 * (3 * 6 * 9 + 24 * 12))
     assert len(read_table(folder / "tables/verdicts.parquet", VERDICTS))
-    assert len(read_table(folder / "tables/damping.parquet", DAMPING)) == 0  # no score of the study is damped
     for figure in ("retention", "heatmap", "recoveries", "layers"):
         assert (folder / f"figures/{figure}.png").read_bytes().startswith(b"\x89PNG")
         assert b"</svg>" in (folder / f"figures/{figure}.svg").read_bytes()
@@ -111,20 +109,26 @@ def test_training_curves_are_in_a_table(finished_study):
     assert curves["train_top1"].between(0.5, 1).all()
 
 
-def test_damping_that_was_tried_and_chosen_is_in_a_table(new_study):
+def test_the_damping_that_a_multiple_came_to_is_recorded(new_study):
     settings = {"score": "block", "samples": 8, "block_size": 4}
-    new_study.config |= {"scores": {"block": {**settings, "damping": "auto"}, "block-1": {**settings, "damping": 1}}}
-    new_study.run("results/tiny/tables/damping.parquet")
-    damping = read_table(new_study.folder / RESULTS / "tables/damping.parquet", DAMPING)
-    assert damping.groupby("score")["chosen"].sum().to_dict() == {"block": 2, "block-1": 1}
-    given, tried = (damping[damping["score"] == name] for name in ("block-1", "block"))
-    assert given["damping"].tolist() == [1.0] and given["loss"].isna().all() and given["sparsity"].isna().all()
-    losses = tried.pivot(index="damping", columns="sparsity", values="loss")
-    assert losses.index.tolist() == list(GRID) and losses.columns.tolist() == new_study.config["sparsities"]
-    score = read_metadata(new_study.folder / RESULTS / "scores/net/block@red/seed0.safetensors")
-    assert {score["damping"]} == set(tried["damping"][tried["chosen"]]) == {losses.prod(axis=1).idxmin()}
-    new_study.config |= {"sparsities": [0.0, 0.4, 0.6]}
-    assert {job for job in new_study.planned() if job.startswith("scores")} == {"scores/net/block@red/seed0"}
+    new_study.config |= {"scores": {"block": {**settings, "relative": 0.5}, "block-1": {**settings, "damping": 1}}}
+    scores = [f"{RESULTS}/scores/net/{name}@red/seed0.safetensors" for name in ("block", "block-1")]
+    new_study.run(*scores)
+    multiple, given = (read_metadata(new_study.folder / file)["damping"] for file in scores)
+    assert multiple > 0 and given == 1.0
+    new_study.config |= {"scores": {"block-1": {**settings, "damping": multiple}}}
+    new_study.run(scores[1])
+    of_multiple, of_number = (read_tensors(new_study.folder / file) for file in scores)
+    assert all(np.array_equal(of_number[name], values) for name, values in of_multiple.items())
+
+
+def test_a_score_that_sees_no_labels_needs_no_head(new_study):
+    new_study.config |= {"scores": {"features": {"samples": 8}}}
+    file = f"{RESULTS}/scores/net/features@red/seed0.safetensors"
+    new_study.run(file)
+    assert not (new_study.folder / RESULTS / "heads").exists()
+    record = read_metadata(new_study.folder / file)
+    assert record["images"]["sampling"] == "uniform" and sum(record["images"]["per_class"].values()) == 8
 
 
 def test_scores_on_fewer_images_are_compared_with_that_on_most(study):

@@ -10,7 +10,7 @@ from unit.configs import VALID, changed, problems
 from prunetransfer.config import validate_config
 
 
-def test_fills_every_default_at_every_depth(repository, root):
+def test_fills_every_default_at_every_depth(repository, schema, root):
     filled = validate_config(VALID, repository / "workflow/schemas/config.schema.json", root)
     assert filled["threads"] == 1 and filled["gpu"] == "auto" and filled["tolerance"] == 0.05
     assert filled["head"] == {"kind": "ridge", "alpha": "auto"}
@@ -28,12 +28,13 @@ def test_fills_every_default_at_every_depth(repository, root):
     assert filled["backbones"]["net"]["options"] == {"layers": [1]} and filled["backbones"]["own"]["options"] == {}
     assert filled["datasets"]["glyphs"] == {"kind": "glyphs", "seed": 0, "train_per_class": 3, "test_per_class": 20}
     drawn = {"matrix": "empirical", "draws": None, "samples": 256, "sampling": "balanced"}
+    relative = schema["$defs"]["scores"]["block"]["properties"]["relative"]
     assert filled["scores"] == {
         "magnitude": {"score": "magnitude"},
         "diagonal": {"score": "diagonal", "loss": "cross_entropy"} | drawn,
         "block-1": {
             **{"score": "block", "loss": "squared", **drawn, "block_size": 64},
-            **{"damping": 1.0, "damping_relative": False, "memory_budget": None, "damping_sparsities": [0.0, 0.3, 0.5]},
+            **{"relative": relative["default"], "damping": 1.0, "memory_budget": None},
         },
     }
     assert filled["recoveries"]["none"] == {}

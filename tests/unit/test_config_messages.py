@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from pathlib import Path
 
 import pytest
 import yaml
@@ -10,6 +12,9 @@ from unit.configs import NAME, VALID, changed, problems
 
 from prunetransfer.config import validate_config
 
+SCHEMA = json.loads((Path(__file__).parents[2] / "workflow/schemas/config.schema.json").read_text(encoding="utf-8"))
+SCORES = ", ".join(SCHEMA["$defs"]["scores"])
+BLOCK = ", ".join(SCHEMA["$defs"]["scores"]["block"]["properties"])
 HEADS = "one of ridge, logistic (own is the head of a dataset, `datasets.NAME.head`)"
 WRONG = [
     # names and keys
@@ -46,7 +51,7 @@ WRONG = [
         "hessian",
         "scores.block-1.matrix = 'hessian': must be one of empirical, fisher, ggn",
     ),
-    ("scores/block-1/curvature", "ggn", "scores.block-1.curvature = 'ggn': this key is called matrix now"),
+    ("scores/block-1/curvature", "ggn", f"scores.block-1.curvature = 'ggn': no such key; allowed are {BLOCK}"),
     (
         "scores/diagonal",
         {"matrix": "ggn", "draws": 0},
@@ -81,14 +86,12 @@ WRONG = [
     (
         "scores/diagnal",
         {},
-        "scores.diagnal.score = 'diagnal': no such score; defined are magnitude, diagonal, damped, block. "
-        "Did you mean 'diagonal'?",
+        f"scores.diagnal.score = 'diagnal': no such score; defined are {SCORES}. Did you mean 'diagonal'?",
     ),
     (
         "scores/block-1/score",
         "Blok",
-        "scores.block-1.score = 'Blok': no such score; defined are magnitude, diagonal, damped, block. "
-        "Did you mean 'block'?",
+        f"scores.block-1.score = 'Blok': no such score; defined are {SCORES}. Did you mean 'block'?",
     ),
     (
         "recoveries/finetunes",
@@ -191,26 +194,27 @@ WRONG = [
         [1, 1],
         "backbones.net.std = [1, 1]: must be a list of 3, each a number above 0 and at most 1",
     ),
-    ("scores/block-1/damping", 0, "scores.block-1.damping = 0: must be auto or a number above 0"),
-    ("scores/block-1/damping", None, "scores.block-1.damping = null: must be auto or a number above 0"),
-    ("scores/block-1/damping_relative", 1, "scores.block-1.damping_relative = 1: must be one of true, false"),
+    ("scores/block-1/damping", 0, "scores.block-1.damping = 0: must be a number above 0, or null"),
+    ("scores/block-1/damping", "auto", "scores.block-1.damping = 'auto': must be a number above 0, or null"),
+    ("scores/block-1/relative", 0, "scores.block-1.relative = 0: must be above 0"),
+    ("scores/block-1/relative", None, "scores.block-1.relative = null: must be a number above 0"),
     (
-        "scores/block-1/damping_sparsities",
-        [],
-        "scores.block-1.damping_sparsities = []: "
-        "must be a list of at least one, each a number at least 0 and below 1, none twice",
+        "scores/block-1/damping_relative",
+        True,
+        f"scores.block-1.damping_relative = true: no such key; allowed are {BLOCK}. Did you mean 'relative'?",
     ),
+    ("scores/features", {"whiten": 1}, "scores.features.whiten = 1: must be one of true, false"),
     (
-        "scores/block-1/damping_sparsities",
-        [0.3, 1],
-        "scores.block-1.damping_sparsities[1] = 1: must be at least 0 and below 1",
+        "sparsities",
+        0.3,
+        "sparsities = 0.3: must be a list of at least one, each a number at least 0 and below 1, none twice",
     ),
     ("scores/block-1/memory_budget", 0, "scores.block-1.memory_budget = 0: must be a number above 0, or null"),
     # numbers that YAML 1.1 reads as text
     (
         "scores/block-1/damping",
         "1e-4",
-        "scores.block-1.damping = '1e-4': must be auto or a number above 0 ('1e-4' is text in YAML; write 1.0e-4)",
+        "scores.block-1.damping = '1e-4': must be a number above 0, or null ('1e-4' is text in YAML; write 1.0e-4)",
     ),
     ("threads", "1E1", "threads = '1E1': must be a whole number at least 1 ('1E1' is text in YAML; write 10)"),
     ("threads", "4", "threads = '4': must be a whole number at least 1 ('4' is text in YAML; write 4)"),

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 from unit.networks import BACKBONES, CLASSES, backbone_of, head_of, images_of, state_of, weights_of
 
-from prunetransfer.criteria import block, diagonal
+from prunetransfer.criteria.source import Source
 from prunetransfer.curvature import blocks, gradients
+from prunetransfer.curvature.diagonal import damping_of, mean_squares
 from prunetransfer.datasets.splits import Split, balanced_subset
 from prunetransfer.heads import Head
 from prunetransfer.heads.losses import LOSSES
 from prunetransfer.models.backbones import Backbone
 from prunetransfer.pruning.masks import global_mask
-from prunetransfer.settings.registry import REGISTRY
+from prunetransfer.settings.registry import find
 
 # torch computes a ViT's attention image after image under vmap, and says so each time.
 pytestmark = pytest.mark.filterwarnings("ignore:There is a performance drop")
@@ -24,9 +25,14 @@ pytestmark = pytest.mark.filterwarnings("ignore:There is a performance drop")
 IMAGES = images_of(7)  # with chunks of 3 the last holds one image
 BLOCK = 7  # shorter blocks end every layer of the conv net
 DAMPING = 1e-2
-SCORES = REGISTRY["scores"]
-SETTINGS = {"matrix": "empirical", "draws": None, "sampling": "balanced"}
-ABSOLUTE = {"damping_relative": False, "memory_budget": None}
+RELATIVE = 0.1
+# Those that `explicit_scores` has a formula of, each with the settings that its formula knows.
+SCORES: dict[str, dict[str, Any]] = {
+    "magnitude": {},
+    "diagonal": {},
+    "damped": {"relative": RELATIVE},
+    "block": {"block_size": BLOCK, "damping": DAMPING},
+}
 
 Tensors = dict[str, Tensor]
 
@@ -47,8 +53,8 @@ def one_by_one(backbone: Backbone, head: Head, split: Split, loss: str) -> Tenso
 
 
 def explicit_scores(weights: Tensors, rows: Tensors, block_size: int, damping: float) -> dict[str, Tensors]:
-    """All scores by their formulas, in float64, block after block."""
-    found: dict[str, Tensors] = {name: {} for name in ("magnitude", "diagonal", "damped", "block")}
+    """The SCORES by their formulas, in float64, block after block."""
+    found: dict[str, Tensors] = {name: {} for name in SCORES}
     mean = torch.cat([row.double().square().mean(0).flatten() for row in rows.values()]).mean()
     for name, weight in weights.items():
         w, g = weight.double().reshape(-1), rows[name].double().reshape(len(rows[name]), -1)
@@ -60,29 +66,23 @@ def explicit_scores(weights: Tensors, rows: Tensors, block_size: int, damping: f
             increases.append(0.5 * w[start : start + block_size] ** 2 / inverse.diagonal())
         found["magnitude"][name] = (w**2 / 2).view(weight.shape)
         found["diagonal"][name] = (w**2 / 2 * (g**2).mean(0)).view(weight.shape)
-        found["damped"][name] = (w**2 / 2 * ((g**2).mean(0) + 0.1 * mean)).view(weight.shape)
+        found["damped"][name] = (w**2 / 2 * ((g**2).mean(0) + RELATIVE * mean)).view(weight.shape)
         found["block"][name] = torch.cat(increases).view(weight.shape)
     return found
 
 
-def computed_scores(
-    score: str,
-    backbone: Backbone,
-    head: Head,
-    split: Split,
-    loss: str,
-    block_size: int = BLOCK,
-    damping: float = DAMPING,
-) -> Tensors:
-    """A score as the stage computes it, on all images of `split`."""
-    settings = SETTINGS | {"loss": loss, "samples": len(split.labels)}
-    curvature = {}
-    if SCORES[score].needs["structure"] == "diagonal":
-        curvature, _ = diagonal.compute(backbone, head, split, 0, **settings)
-    elif SCORES[score].needs["structure"] == "block":
-        settings |= {"block_size": block_size, "damping": damping, **ABSOLUTE}
-        curvature, _ = block.compute(backbone, head, split, 0, **settings)
-    return SCORES[score].function(weights_of(backbone), curvature)
+def computed_scores(score: str, backbone: Backbone, head: Head, split: Split, loss: str, **settings: Any) -> Tensors:
+    """A score as the stage computes it, on all images of `split`; settings: others than those of SCORES."""
+    registered = find("scores", score)
+    settings = SCORES[score] | settings
+    if registered.needs["sees"]:
+        settings |= {"loss": loss, "samples": len(split.labels)}
+    return registered.function(Source(backbone, head, split), **settings)
+
+
+def computed_diagonal(backbone: Backbone, head: Head) -> Tensors:
+    """F_jj of the squared loss on all of IMAGES."""
+    return mean_squares(Source(backbone, head).gradients(IMAGES, "squared", "empirical", None), len(IMAGES.labels))
 
 
 def assert_same(found: Tensors, expected: Tensors, tolerance: float) -> None:
@@ -188,7 +188,7 @@ def test_float32_scores_are_close(kind, score):
 def test_block_with_any_block_size_and_damping(block_size, damping):
     backbone = backbone_of("conv").double()
     head = head_of(backbone)
-    found = computed_scores("block", backbone, head, IMAGES, "squared", block_size, damping)
+    found = computed_scores("block", backbone, head, IMAGES, "squared", block_size=block_size, damping=damping)
     rows = one_by_one(backbone, head, IMAGES, "squared")
     assert_same(found, explicit_scores(weights_of(backbone), rows, block_size, damping)["block"], 1e-6)
 
@@ -196,9 +196,30 @@ def test_block_with_any_block_size_and_damping(block_size, damping):
 def test_blocks_of_one_weight_give_the_damped_diagonal(backbone):
     head = head_of(backbone)
     found = computed_scores("block", backbone, head, IMAGES, "squared", block_size=1)
-    fisher, _ = diagonal.compute(backbone, head, IMAGES, 0, **SETTINGS, loss="squared", samples=7)
+    fisher = computed_diagonal(backbone, head)
     expected = {name: 0.5 * w.square() * (DAMPING + fisher[name]) for name, w in weights_of(backbone).items()}
     assert_same(found, expected, 1e-6)
+    relative = {"block_size": 1, "damping": None, "relative": RELATIVE}
+    found = computed_scores("block", backbone, head, IMAGES, "squared", **relative)
+    assert_same(found, computed_scores("damped", backbone, head, IMAGES, "squared"), 1e-6)
+
+
+def test_relative_damping_is_a_multiple_of_the_mean_over_all_weights(backbone):
+    head = head_of(backbone)
+    rows = one_by_one(backbone, head, IMAGES, "squared")
+    mean = torch.cat([row.square().mean(0).flatten() for row in rows.values()]).mean().item()
+    assert damping_of(computed_diagonal(backbone, head), RELATIVE) == pytest.approx(RELATIVE * mean, rel=1e-10)
+
+
+@pytest.mark.filterwarnings("ignore:gradients image by image")  # which vanish, so nothing proves the fast rules
+@pytest.mark.parametrize("score", ["damped", "block"])
+def test_damping_relative_to_nothing_is_refused(score):
+    backbone = backbone_of("conv").double()
+    backbone.network.fc.weight.data.zero_()  # no gradient reaches the weights before it, and it is not prunable
+    backbone.exclude = ("fc*",)
+    settings = {"damping": None} if score == "block" else {}
+    with pytest.raises(ValueError, match="the mean curvature of the backbone is 0, so no damping can be relative"):
+        computed_scores(score, backbone, head_of(backbone), IMAGES, "squared", **settings)
 
 
 def test_with_growing_damping_block_orders_as_magnitude_does(backbone):
@@ -216,19 +237,15 @@ def test_with_growing_damping_block_orders_as_magnitude_does(backbone):
 
 def test_curvature_is_not_that_of_the_mean_gradient(backbone):
     head = head_of(backbone)
-    found, _ = diagonal.compute(backbone, head, IMAGES, 0, **SETTINGS, loss="squared", samples=7)
+    found = computed_diagonal(backbone, head)
     rows = one_by_one(backbone, head, IMAGES, "squared")
     of_the_mean = {name: row.mean(0).square() for name, row in rows.items()}
     assert_same(found, {name: row.square().mean(0) for name, row in rows.items()}, 1e-6)
     assert all((found[name] > 1.5 * values).float().mean() > 0.5 for name, values in of_the_mean.items())
 
 
-@pytest.mark.parametrize(
-    ("kind", "settings"),
-    [(diagonal, {}), (block, {"block_size": BLOCK, "damping": DAMPING, **ABSOLUTE})],
-    ids=["diagonal", "block"],
-)
-def test_images_are_drawn_balanced_and_by_seed(kind: ModuleType, settings):
+@pytest.mark.parametrize("score", ["diagonal", "block"])
+def test_images_are_drawn_balanced_and_by_seed(score):
     backbone = backbone_of("conv").double()
     head = head_of(backbone)
     split = images_of(30)
@@ -236,7 +253,8 @@ def test_images_are_drawn_balanced_and_by_seed(kind: ModuleType, settings):
     split = Split(split.images[in_order], split.labels[in_order], split.classes)
 
     def compute(seed: int, of: Split = split, samples: int = 6) -> Tensors:
-        return kind.compute(backbone, head, of, seed, **SETTINGS, loss="squared", samples=samples, **settings)[0]
+        settings = SCORES[score] | {"sampling": "balanced", "samples": samples}
+        return find("scores", score).function(Source(backbone, head, of, seed), **settings)
 
     chosen = balanced_subset(split.labels, 6, seed=1)
     assert split.labels[chosen].bincount().tolist() == [2, 2, 2]
@@ -245,10 +263,9 @@ def test_images_are_drawn_balanced_and_by_seed(kind: ModuleType, settings):
     assert_same(compute(0, samples=1000), compute(1, samples=30), 1e-6)
 
 
-def test_a_score_names_the_curvature_it_reads():
-    assert {name: score.needs["structure"] for name, score in SCORES.items()} == {
-        "magnitude": None,
-        "diagonal": "diagonal",
-        "damped": "diagonal",
-        "block": "block",
+def test_a_score_says_what_it_sees_of_the_source():
+    seen = {name: find("scores", name).needs["sees"] for name in (*SCORES, "features")}
+    assert seen == {
+        **{"magnitude": None, "features": "images"},
+        **{"diagonal": "labels", "damped": "labels", "block": "labels"},
     }

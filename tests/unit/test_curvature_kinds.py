@@ -7,14 +7,15 @@ With J_i = ∂f_i/∂w and the Hessian H_i of image i's loss by its outputs f_i,
 from __future__ import annotations
 
 import functools
-from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from unit.networks import BACKBONES, backbone_of, head_of, images_of
+from unit.networks import BACKBONES, backbone_of, head_of, images_of, weights_of
 
-from prunetransfer.criteria import block, diagonal
+from prunetransfer.criteria.block import block
+from prunetransfer.criteria.diagonal import diagonal
+from prunetransfer.criteria.source import Source
 from prunetransfer.curvature import gradients
 from prunetransfer.curvature.grad_outputs import MATRICES, grad_outputs
 from prunetransfer.curvature.gradients import layer_gradients
@@ -78,16 +79,17 @@ def assembled(backbone: Backbone, head: Head, curvature: str, loss: str, draws: 
 
 def diagonal_of(
     backbone: Backbone, head: Head, curvature: str, loss: str, draws: int | None = None, seed: int = 0
-) -> tuple[Tensors, dict[str, Any]]:
-    """The kind's values and record, on all images."""
-    settings = {"loss": loss, "matrix": curvature, "draws": draws, "samples": 5, "sampling": "balanced"}
-    return diagonal.compute(backbone, head, IMAGES, seed, **settings)
+) -> Tensors:
+    """The F_jj that the score was made of, on all images."""
+    scores = diagonal(Source(backbone, head, IMAGES, seed), loss=loss, matrix=curvature, draws=draws, samples=5)
+    return {name: scores[name] / (0.5 * w.square()) for name, w in weights_of(backbone).items()}
 
 
 def block_of(backbone: Backbone, head: Head, curvature: str, loss: str, draws: int | None = None) -> Tensors:
-    settings = {"loss": loss, "matrix": curvature, "draws": draws, "samples": 5, "sampling": "balanced"}
-    settings |= {"block_size": BLOCK, "damping": DAMPING, "damping_relative": False}
-    return block.compute(backbone, head, IMAGES, 0, **settings, memory_budget=None)[0]
+    """The [(F_b + λI)⁻¹]_jj that the score was made of, on all images."""
+    settings = {"loss": loss, "matrix": curvature, "draws": draws, "samples": 5}
+    scores = block(Source(backbone, head, IMAGES), **settings, block_size=BLOCK, damping=DAMPING)
+    return {name: 0.5 * w.square() / scores[name] for name, w in weights_of(backbone).items()}
 
 
 def assert_near(found: Tensors, expected: Tensors, tolerance: float) -> None:
@@ -108,7 +110,7 @@ def test_ggn_is_exact(backbone, loss):
     diagonals = {name: matrix.diagonal() for name, matrix in expected.items()}
     assert all(values.norm() > 1e-3 for values in diagonals.values())  # vanished curvature would prove nothing
     assert_near(assembled(backbone, head, "ggn", loss), expected, 1e-10)
-    assert_near(diagonal_of(backbone, head, "ggn", loss)[0], diagonals, 1e-10)
+    assert_near(diagonal_of(backbone, head, "ggn", loss), diagonals, 1e-10)
     # the inverse is handed on in float32
     inverses = {name: explicit_inverse(matrix) for name, matrix in expected.items()}
     assert_near(block_of(backbone, head, "ggn", loss), inverses, 1e-6)
@@ -143,12 +145,12 @@ def test_drawn_vectors_make_up_the_hessian_by_the_outputs(curvature, loss):
 def test_many_draws_approach_ggn(backbone, loss):
     """The error falls as 1/√draws: to a few percent of ggn's norm at 300, and is much larger at one."""
     head = head_of(backbone)
-    exact, _ = diagonal_of(backbone, head, "ggn", loss)
+    exact = diagonal_of(backbone, head, "ggn", loss)
     inverse = block_of(backbone, head, "ggn", loss)
-    many, _ = diagonal_of(backbone, head, "fisher", loss, draws=300)
+    many = diagonal_of(backbone, head, "fisher", loss, draws=300)
     assert_near(many, exact, 0.15)
     assert_near(block_of(backbone, head, "fisher", loss, draws=300), inverse, 0.15)
-    one, _ = diagonal_of(backbone, head, "fisher", loss)
+    one = diagonal_of(backbone, head, "fisher", loss)
     assert all((one[name] - values).norm() > 2 * (many[name] - values).norm() for name, values in exact.items())
 
 
@@ -156,13 +158,13 @@ def test_many_draws_approach_ggn(backbone, loss):
 def test_draws_depend_on_the_seed_and_not_on_the_batches(loss, monkeypatch):
     backbone = backbone_of("conv").double()
     head = head_of(backbone)
-    first, _ = diagonal_of(backbone, head, "fisher", loss, draws=2)
-    other, _ = diagonal_of(backbone, head, "fisher", loss, draws=2, seed=1)
+    first = diagonal_of(backbone, head, "fisher", loss, draws=2)
+    other = diagonal_of(backbone, head, "fisher", loss, draws=2, seed=1)
     assert not torch.allclose(first["fc.weight"], other["fc.weight"], rtol=1e-2)
-    same, _ = diagonal_of(backbone, head, "ggn", loss, draws=2)
+    same = diagonal_of(backbone, head, "ggn", loss, draws=2)
     assert all(torch.equal(first[name], values) for name, values in same.items())
     monkeypatch.setattr(gradients, "IMAGES_AT_ONCE", 64)
-    assert_near(diagonal_of(backbone, head, "fisher", loss, draws=2)[0], first, 1e-12)
+    assert_near(diagonal_of(backbone, head, "fisher", loss, draws=2), first, 1e-12)
 
 
 @pytest.mark.parametrize(("curvature", "draws"), [(name, None) for name in MATRICES] + [("fisher", 2), ("ggn", 2)])
@@ -172,7 +174,7 @@ def test_block_propagates_the_same_vectors_back_as_diagonal(curvature, draws):
     matrices = assembled(backbone, head, curvature, "cross_entropy", draws)
     found = block_of(backbone, head, curvature, "cross_entropy", draws)
     assert_near(found, {name: explicit_inverse(matrix) for name, matrix in matrices.items()}, 1e-6)
-    found, _ = diagonal_of(backbone, head, curvature, "cross_entropy", draws)
+    found = diagonal_of(backbone, head, curvature, "cross_entropy", draws)
     assert_near(found, {name: matrix.diagonal() for name, matrix in matrices.items()}, 1e-10)
 
 

@@ -12,13 +12,12 @@ import pytest
 
 from prunetransfer.stages import code_digest as digest
 
-SCORES = "pruning/scores.py"
 SCORE_SCRIPT = """
-from prunetransfer.pruning import scores
+from prunetransfer.settings.registry import find
 from prunetransfer.stages.stage import stage
 
 with stage(snakemake):
-    print(scores)
+    print(find)
 """
 
 
@@ -62,22 +61,25 @@ def replaced(old: str, new: str) -> Callable[[str], str]:
 
 
 READERS = {
-    "comment": lambda text: "# a comment\n" + text.replace(")\n", ")  # another\n"),
-    "module docstring": lambda text: re.sub('^"""', '"""Other words. ', text),
-    "function docstring": replaced('"""½', '"""Other words: ½'),
-    "class docstring": replaced('"""The diagonal of', '"""A diagonal of'),
-    "what a setting means": replaced("Labels drawn an image", "How many labels are drawn"),
-    "formatting": lambda text: text.replace(", ", ",\\\n        ").replace("0.5 *", "0.50*").replace("\n\n", "\n\n\n"),
-    "quotes": replaced('"diagonal"', "'diagonal'"),
+    "comment": ("features", lambda text: "# a comment\n" + text.replace(")\n", ")  # another\n")),
+    "module docstring": ("features", lambda text: re.sub('^"""', '"""Other words. ', text)),
+    "function docstring": ("features", replaced('"""½', '"""Other words: ½')),
+    "class docstring": ("source", replaced('"""The dense backbone', '"""A dense backbone')),
+    "what a setting means": ("features", replaced("Random directions", "How many random directions")),
+    "formatting": (
+        "diagonal",
+        lambda text: text.replace(", ", ",\\\n        ").replace("0.5 *", "0.50*").replace("\n\n", "\n\n\n"),
+    ),
+    "quotes": ("features", replaced('"squared"', "'squared'")),
 }
 
 
 @pytest.mark.parametrize("change", READERS)
-@pytest.mark.parametrize("score", [None, "diagonal"])
-def test_what_only_a_reader_sees_does_not_count(package, script, change, score):
-    before = code_digest(script, entry=score)
-    edit(package / SCORES, READERS[change])
-    assert code_digest(script, entry=score) == before
+def test_what_only_a_reader_sees_does_not_count(package, script, change):
+    module, change = READERS[change]
+    before = code_digest(script, "criteria.features", "criteria.diagonal")
+    edit(package / f"criteria/{module}.py", change)
+    assert code_digest(script, "criteria.features", "criteria.diagonal") == before
 
 
 def test_what_the_types_of_settings_allow_does_not_count(package, script):
@@ -114,11 +116,11 @@ def test_where_the_files_lie_does_not_count(package, script, tmp_path, monkeypat
 
 def test_the_script_itself_counts(package, script):
     before = code_digest(script)
-    edit(script, replaced("print(scores)", "print([scores])"))
+    edit(script, replaced("print(find)", "print([find])"))
     assert code_digest(script) != before
 
 
-@pytest.mark.parametrize("file", ["pruning/scores.py", "stages/stage.py"])
+@pytest.mark.parametrize("file", ["settings/registry.py", "stages/stage.py"])
 def test_what_the_script_imports_counts(package, script, file):
     before = code_digest(script)
     edit(package / file, lambda text: text + "\nMORE = 1\n")
@@ -182,20 +184,17 @@ def test_modules_that_import_each_other_end(package, script):
 
 def test_an_edited_score_leaves_the_others(package, script):
     names = ("magnitude", "diagonal", "block")
-    before = {name: code_digest(script, entry=name) for name in names}
+    before = {name: code_digest(script, f"criteria.{name}") for name in names}
     assert len(set(before.values())) == 3
-    edit(package / SCORES, replaced("0.5 * w.square() / curvature", "0.6 * w.square() / curvature"))
-    after = {name: code_digest(script, entry=name) for name in names}
+    edit(package / "criteria/block.py", replaced("0.5 * w.square() / inverse", "0.6 * w.square() / inverse"))
+    after = {name: code_digest(script, f"criteria.{name}") for name in names}
     assert [name for name in names if after[name] != before[name]] == ["block"]
 
 
 def test_a_new_score_leaves_the_others(package, script):
-    before = [code_digest(script, entry=name) for name in ("magnitude", "block")]
-    edit(
-        package / SCORES,
-        lambda text: text + "\n\n@score(structure=None)\ndef none(w, c):\n    return w\n",
-    )
-    assert [code_digest(script, entry=name) for name in ("magnitude", "block")] == before
+    before = [code_digest(script, f"criteria.{name}") for name in ("magnitude", "block")]
+    (package / "criteria/none.py").write_text("@score(sees=None)\ndef none(source):\n    return source.weights()\n")
+    assert [code_digest(script, f"criteria.{name}") for name in ("magnitude", "block")] == before
 
 
 MASK_SCRIPT = """
@@ -221,19 +220,25 @@ def test_a_new_pattern_leaves_the_masks_of_the_others(package, script):
     assert code_digest(script, entry="unstructured") != before
 
 
-def test_what_all_scores_share_counts_for_each(package, script):
-    before = {name: code_digest(script, entry=name) for name in ("magnitude", "block")}
-    edit(package / SCORES, lambda text: text + "\n\ndef helper():\n    return 1\n")
+def test_what_all_patterns_share_counts_for_each(package, script):
+    script.write_text(MASK_SCRIPT)
+    edit(package / "pruning/patterns.py", lambda text: text + FURTHER)
+    before = {name: code_digest(script, entry=name) for name in ("unstructured", "two_of_four")}
+    edit(package / "pruning/patterns.py", lambda text: text + "\n\ndef helper():\n    return 1\n")
     assert all(code_digest(script, entry=name) != old for name, old in before.items())
 
 
-def test_a_score_that_reads_other_curvature_counts(package, script):
-    before = code_digest(script, entry="diagonal")
-    edit(
-        package / SCORES,
-        replaced("@score(structure=Diagonal)", "@score(structure=Block)"),
-    )
-    assert code_digest(script, entry="diagonal") != before
+@pytest.mark.parametrize("file", ["criteria/source.py", "curvature/gradients.py"])
+def test_what_all_scores_share_counts_for_each(package, script, file):
+    before = {name: code_digest(script, f"criteria.{name}") for name in ("magnitude", "block")}
+    edit(package / file, lambda text: text + "\n\ndef helper():\n    return 1\n")
+    assert all(code_digest(script, f"criteria.{name}") != old for name, old in before.items())
+
+
+def test_what_a_score_sees_counts(package, script):
+    before = code_digest(script, "criteria.diagonal")
+    edit(package / "criteria/diagonal.py", replaced('@score(sees="labels")', '@score(sees="images")'))
+    assert code_digest(script, "criteria.diagonal") != before
 
 
 def test_the_revision_tells_files_that_differ_from_it(tmp_path):

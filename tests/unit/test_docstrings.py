@@ -8,13 +8,13 @@ import importlib
 import pytest
 
 MODULES = [
+    "curvature.diagonal",
     "heads.knn",
     "heads.losses",
     "heads.penalty",
     "heads.ridge",
     "pruning.apply",
     "pruning.masks",
-    "pruning.scores",
 ]
 
 

@@ -128,6 +128,6 @@ def test_layer_counts_follow_the_layers_and_sum_to_the_whole():
     assert achieved_sparsity(mask) == pytest.approx(16 / 39)
 
 
-def test_masks_and_scores_start_without_torch():
-    code = "import sys, prunetransfer.pruning.masks, prunetransfer.pruning.scores; sys.exit('torch' in sys.modules)"
+def test_masks_and_patterns_start_without_torch():
+    code = "import sys, prunetransfer.pruning.masks, prunetransfer.pruning.patterns; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], env={"PYTHONPATH": ":".join(sys.path)}).returncode == 0

@@ -14,6 +14,7 @@ from unit.networks import backbone_of, head_of, images_of
 from prunetransfer.config import validate_config
 from prunetransfer.config.pins import pin
 from prunetransfer.config.plugins import needs
+from prunetransfer.criteria.source import Source
 from prunetransfer.datasets.loading import load_samples
 from prunetransfer.evaluation.grid import Target, evaluate_masks
 from prunetransfer.pruning.masks import write_mask
@@ -32,16 +33,25 @@ from helper import BRIGHTEST
 from PIL import Image
 from pydantic import Field
 
+from prunetransfer.curvature.diagonal import mean_squares
 from prunetransfer.datasets.samples import Samples
 from prunetransfer.evaluation.readouts import Reading
-from prunetransfer.pruning.scores import Diagonal
+from prunetransfer.settings import types
 from prunetransfer.settings.registry import dataset_kind, readout, recovery, score
 
 
-@score(structure=Diagonal)
-def saliency(weights, curvature, *, power: Annotated[float, Field(gt=0, description="Of the curvature.")] = 0.5):
+@score(sees="labels")
+def saliency(
+    source,
+    *,
+    power: Annotated[float, Field(gt=0, description="Of the curvature.")] = 0.5,
+    matrix: types.Matrix = "empirical",
+    samples: types.Samples = 256,
+):
     """F_jj^p |w_j|."""
-    return {name: curvature[name] ** power * w.abs() for name, w in weights.items()}
+    drawn = source.draw(samples, "balanced")
+    curvature = mean_squares(source.gradients(drawn, "squared", matrix, None), len(drawn.labels))
+    return {name: curvature[name] ** power * w.abs() for name, w in source.weights().items()}
 
 
 @recovery(labels=False)
@@ -66,7 +76,7 @@ def greys(split: str, *, levels: Annotated[int, Field(ge=2, description="How man
     grey = [np.full((8, 8), BRIGHTEST * level // levels, np.uint8) for level in range(levels)]
     return Samples([Image.fromarray(image) for image in grey], np.arange(levels), [str(k) for k in range(levels)])
 '''
-SCORE = "from prunetransfer.settings.registry import score\n\n@score(structure=None)\ndef "
+SCORE = "from prunetransfer.settings.registry import score\n\n@score(sees=None)\ndef "
 USED = {
     "plugins": ["mine.py"],
     "datasets": VALID["datasets"] | {"mist": {"kind": "greys", "levels": 4}},
@@ -126,7 +136,7 @@ def test_a_plan_is_told_what_they_need_and_where_they_are(config, schema):
     }
     place = found["scores"]["saliency"]["plugin"]
     assert place["file"] == "mine.py" and re.fullmatch("[0-9a-f]{16}", place["code"])
-    assert found["scores"]["saliency"]["structure"] == "diagonal" and found["recoveries"]["grow"]["labels"] is False
+    assert found["scores"]["saliency"]["sees"] == "labels" and found["recoveries"]["grow"]["labels"] is False
     assert found["readouts"]["first_class"]["train"] is True and found["readouts"]["knn"]["keys"] == ["neighbours"]
 
 
@@ -164,9 +174,11 @@ def test_each_runs_like_the_packages_own(folder, tmp_path):
     assert samples.classes == ["0", "1", "2", "3"] and samples.images[3].getpixel((0, 0)) == 255 * 3 // 4
     backbone, images = backbone_of("conv"), images_of(12)
     weights = {name: weight.detach() for name, weight in backbone.prunable().items()}
-    curvature = {name: torch.full_like(weight, 4.0) for name, weight in weights.items()}
-    scores = find("scores", "saliency", place).function(weights, curvature, power=0.5)
-    assert all(torch.equal(scores[name], 2 * weight.abs()) for name, weight in weights.items())
+    source = Source(backbone, head_of(backbone), images)
+    scores = find("scores", "saliency", place).function(source, power=0.5)
+    diagonal = find("scores", "diagonal").function(source)
+    for name, values in scores.items():
+        torch.testing.assert_close(values, (2 * diagonal[name]).sqrt())
     recovered = backbone_of("conv")
     case = Case(recovered, backbone, {}, None, images, 0)
     assert find("recoveries", "grow", place).function(case, factor=3.0) is None
@@ -181,12 +193,32 @@ def test_each_runs_like_the_packages_own(folder, tmp_path):
     assert rows[0]["readout"] == "first_class" and rows[0]["correct"] == int((images.labels == 0).sum())
 
 
+def test_the_examples_of_the_documentation_run(folder, schema, repository):
+    text = (repository / "docs/adding.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE)
+    (plugin,) = (block for block in blocks if "def power(" in block)
+    (module,) = (block for block in blocks if "def saliency(" in block)
+    needed = (
+        "from prunetransfer.criteria.source import Scores, Source\nfrom prunetransfer.settings.types import Matrix\n"
+    )
+    (folder / "documented.py").write_text(f"{needed}{plugin}\n\n{module}")
+    scores = {"power": {"exponent": 0.5}, "saliency": {}}
+    checked = validate_config(VALID | {"plugins": ["documented.py"], "scores": scores}, schema, folder)["scores"]
+    assert checked["power"] == {"score": "power", "exponent": 0.5, "samples": 256}
+    backbone, images = backbone_of("conv"), images_of(12)
+    source, place = Source(backbone, head_of(backbone), images), {"file": str(folder / "documented.py")}
+    diagonal = find("scores", "diagonal").function(source)
+    for name, settings in scores.items():
+        for layer, values in find("scores", name, place).function(source, **settings).items():
+            torch.testing.assert_close(values, (2 * diagonal[layer]).sqrt(), msg=f"{name}, {layer}")
+
+
 @pytest.mark.parametrize(
     ("changes", "line"),
     [
         ({"plugins": ["none.py"]}, "plugins[0] = 'none.py': there is no file '"),
         ({"plugins": "mine.py"}, "plugins = 'mine.py': must be a list, each text that is not empty, none twice"),
-        ({"scores": {"saliency": {"powr": 1}}}, "scores.saliency.powr = 1: no such key; allowed are score, loss, "),
+        ({"scores": {"saliency": {"powr": 1}}}, "scores.saliency.powr = 1: no such key; allowed are score, power, "),
         ({"scores": {"saliency": {"power": 0}}}, "scores.saliency.power = 0: must be above 0"),
         ({"scores": {"salience": {}}}, "scores.salience.score = 'salience': no such score; defined are "),
         (
@@ -209,15 +241,15 @@ def test_a_wrong_use_is_explained(changes, line, folder, schema):
         ("\nimport nowhere_at_all\n", "line 2: ModuleNotFoundError: No module named 'nowhere_at_all'"),
         ("ANSWER = 42\n", "registers nothing"),
         (
-            SCORE + "odd(weights, curvature, *, a=1): ...\n",
+            SCORE + "odd(source, *, a=1): ...\n",
             "odd: its setting a has no type",
         ),
         (
-            SCORE + "block(weights, curvature): ...\n",
+            SCORE + "block(source): ...\n",
             "scores has 'block' already",
         ),
         (
-            SCORE + "saliency(weights, curvature): ...\n",
+            SCORE + "saliency(source): ...\n",
             "scores has 'saliency' already",
         ),
         (

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Iterator
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -17,8 +18,8 @@ from unit.reference import CLASSES, backbone_of, head_of, images_of
 from unit.test_architectures import FAMILIES, SMALL, network_of
 from unit.test_recoveries import assert_least_squares, assert_moments
 
-from prunetransfer.criteria import block, diagonal
-from prunetransfer.datasets.splits import Split
+from prunetransfer.criteria.source import Source
+from prunetransfer.datasets.splits import Split, uniform_subset
 from prunetransfer.heads import Head
 from prunetransfer.models.backbones import Backbone
 from prunetransfer.recovery import batchnorm, compensate, moments, reconstruct
@@ -27,15 +28,13 @@ from prunetransfer.settings.registry import find
 
 COUNT, BLOCK, SAMPLED, DAMPING = 3, 8, 4, 1e-2
 DRAW = {"loss": "squared", "samples": COUNT, "sampling": "uniform"}
-CURVATURES = {
-    None: lambda *case: ({}, {}),
-    "diagonal": lambda *case: diagonal.compute(*case, **DRAW, matrix="empirical", draws=None),
-    "block": lambda *case: block.compute(
-        *case,
-        **DRAW,
-        **{"matrix": "empirical", "draws": None, "block_size": BLOCK, "memory_budget": None},
-        **{"damping": DAMPING, "damping_relative": False, "damping_sparsities": [0.5]},
-    ),
+RELATIVE = 0.1
+SETTINGS = {
+    "magnitude": {},
+    "diagonal": DRAW,
+    "damped": DRAW | {"relative": RELATIVE},
+    "block": DRAW | {"block_size": BLOCK, "damping": DAMPING},
+    "features": {"samples": COUNT, "draws": 1, "relative": RELATIVE},
 }
 
 
@@ -76,29 +75,47 @@ def blocks_of(weights: dict[str, nn.Parameter]) -> dict[str, list[slice]]:
 
 def image_by_image(backbone: Backbone, head: Head, train: Split) -> Iterator[dict[str, Tensor]]:
     """Name → gradient of ½‖f − y‖², by an ordinary backward pass an image."""
-    weights = backbone.prunable()
     for image, label in zip(train.images, train.labels, strict=True):
         loss = 0.5 * (head(backbone(image[None])) - F.one_hot(label, CLASSES).double()).square().sum()
-        gradients = torch.autograd.grad(loss, list(weights.values()), materialize_grads=True)
-        yield dict(zip(weights, gradients, strict=True))
+        yield gradient_of(loss, backbone)
 
 
-def mean_curvature(backbone: Backbone, head: Head, train: Split) -> float:
+def direction_by_direction(backbone: Backbone, train: Split) -> Iterator[dict[str, Tensor]]:
+    """Name → gradient of vᵀφ(x) for the direction v that each image draws in its turn."""
+    draw = np.random.default_rng([0, 1])
+    for image in train.images[uniform_subset(train.labels, COUNT, 0)]:
+        features = backbone(image[None])
+        yield gradient_of((features * torch.from_numpy(draw.standard_normal(features.shape))).sum(), backbone)
+
+
+def gradient_of(number: Tensor, backbone: Backbone) -> dict[str, Tensor]:
+    weights = backbone.prunable()
+    gradients = torch.autograd.grad(number, list(weights.values()), materialize_grads=True)
+    return dict(zip(weights, gradients, strict=True))
+
+
+def mean_curvature(gradients: Iterator[dict[str, Tensor]]) -> float:
     """The mean of F_jj over all prunable weights."""
-    count = len(train.labels) * sum(w.numel() for w in backbone.prunable().values())
-    sums = (g.double().square().sum() for of in image_by_image(backbone, head, train) for g in of.values())
-    return sum(sums).item() / count
+    total = count = 0
+    for of_image in gradients:
+        for g in of_image.values():
+            total, count = total + g.double().square().sum().item(), count + g.numel()
+    return total / count
 
 
-def gradients_of(backbone: Backbone, head: Head, train: Split) -> Iterator[tuple[str, slice, Tensor]]:
+def in_blocks(backbone: Backbone, each: Iterator[dict[str, Tensor]]) -> Iterator[tuple[str, slice, Tensor]]:
     """Name, block and rows g_ib [m, B], of the blocks of `blocks_of`."""
     blocks, rows = blocks_of(backbone.prunable()), {}
-    for gradients in image_by_image(backbone, head, train):
+    for gradients in each:
         for name, g in gradients.items():
             for k, b in enumerate(blocks[name]):
                 rows.setdefault((name, k), []).append(g.flatten()[b].clone())
     for (name, k), found in rows.items():
         yield name, blocks[name][k], torch.stack(found)
+
+
+def gradients_of(backbone: Backbone, head: Head, train: Split) -> Iterator[tuple[str, slice, Tensor]]:
+    return in_blocks(backbone, image_by_image(backbone, head, train))
 
 
 def test_the_layout_is_channels_last():
@@ -110,20 +127,23 @@ def test_the_layout_is_channels_last():
 def test_scores(case):
     dense = case.dense
     weights = {name: w.detach() for name, w in dense.prunable().items()}
-    scores = {}
-    for name in ("magnitude", "diagonal", "damped", "block"):
-        score = find("scores", name)
-        curvature, _ = CURVATURES[score.needs["structure"]](dense, case.head, case.train, 0)
-        scores[name] = score.function(weights, curvature)
-    mean = mean_curvature(dense, case.head, case.train)
-    for name, b, g in gradients_of(dense, case.head, case.train):
+    scores = {
+        name: find("scores", name).function(Source(dense, case.head, case.train), **settings)
+        for name, settings in SETTINGS.items()
+    }
+    mean = mean_curvature(image_by_image(dense, case.head, case.train))
+    mean_of_features = mean_curvature(direction_by_direction(dense, case.train))
+    of_loss = gradients_of(dense, case.head, case.train)
+    of_features = in_blocks(dense, direction_by_direction(dense, case.train))
+    for (name, b, g), (_, _, v) in zip(of_loss, of_features, strict=True):
         w = weights[name].flatten()[b]
         h = g.T @ g / COUNT + DAMPING * torch.eye(len(w), dtype=torch.float64)
         expected = {
             "magnitude": w.square() / 2,
             "diagonal": w.square() / 2 * g.square().mean(0),
-            "damped": w.square() / 2 * (g.square().mean(0) + 0.1 * mean),
+            "damped": w.square() / 2 * (g.square().mean(0) + RELATIVE * mean),
             "block": w.square() / 2 / torch.linalg.inv(h).diagonal(),
+            "features": w.square() / 2 * (v.square().mean(0) + RELATIVE * mean_of_features),
         }
         assert scores.keys() == expected.keys()
         for kind, values in expected.items():

@@ -7,20 +7,17 @@ cross-entropy of the network's own classifier, or 300 of the squared loss of a r
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from prunetransfer.criteria.block import inverse_diagonals
-from prunetransfer.criteria.diagonal import mean_squares
-from prunetransfer.curvature.grad_outputs import grad_outputs
-from prunetransfer.curvature.gradients import layer_gradients
+from prunetransfer.criteria.source import Source
 from prunetransfer.datasets.loading import load_samples
 from prunetransfer.datasets.prepared import Preparation, write_split
-from prunetransfer.datasets.splits import Split, draw_images, read_split
+from prunetransfer.datasets.splits import Split, read_split
 from prunetransfer.evaluation.grid import Target, evaluate_masks
 from prunetransfer.heads import Head
 from prunetransfer.heads.ridge import fit_ridge
@@ -81,6 +78,18 @@ RECOVERIES = {
 }
 
 
+@dataclass(frozen=True)
+class Remembering(Source):
+    """Its per-sample gradients are computed once, and serve every score."""
+
+    batches: list = field(default_factory=list)
+
+    def gradients(self, drawn, loss, matrix, draws, *, names=None, head=None):
+        if not self.batches:
+            self.batches.extend(super().gradients(drawn, loss, matrix, draws))
+        return self.batches
+
+
 @pytest.fixture(scope="module")
 def splits(shared_data: Path, tmp_path_factory) -> dict[str, Split]:
     """CIFAR-10, prepared at 32 pixels."""
@@ -128,19 +137,15 @@ def measured(loss, weights, heads, splits, tmp_path_factory) -> dict[str, np.nda
     """Criterion → top-1 at SPARSITIES."""
     head, folder, m = heads[loss], tmp_path_factory.mktemp(loss), SAMPLES[loss]
     backbone = load_backbone(SETTINGS, weights, torch.device("cpu"))
-    drawn, _ = draw_images(splits["train"], m, "balanced", seed=0)
-    empirical = grad_outputs("empirical", loss, None, seed=0)
-    batches = list(layer_gradients(backbone, head, drawn.images, drawn.labels, empirical))
-    criteria = {"magnitude": ("magnitude", {}), "diagonal": ("diagonal", mean_squares(batches, m))}
-    found = inverse_diagonals(
-        lambda names: batches, backbone.prunable(), m, 64, [1e-6, 1e-4, 1e-2], relative=False, budget=2**30
-    )
-    criteria |= {f"block {damping:g}": ("block", curvature) for damping, curvature in found.items()}
+    source, drawn = Remembering(backbone, head, splits["train"]), {"loss": loss, "samples": m}
+    criteria = {"magnitude": ("magnitude", {}), "diagonal": ("diagonal", drawn)}
+    for damping in (1e-6, 1e-4, 1e-2):
+        criteria[f"block {damping:g}"] = ("block", drawn | {"block_size": 64, "damping": damping})
 
-    dense = {name: weight.detach().clone() for name, weight in backbone.prunable().items()}
     found = {}
-    for criterion, (score, curvature) in criteria.items():
-        scores = {name: values.numpy() for name, values in find("scores", score).function(dense, curvature).items()}
+    for criterion, (score, settings) in criteria.items():
+        computed = find("scores", score).function(source, **settings)
+        scores = {name: values.numpy() for name, values in computed.items()}
         files = [folder / f"{criterion}-{q}" for q in SPARSITIES]
         for q, file in zip(SPARSITIES, files, strict=True):
             write_mask(file, global_mask(scores, q), {"pattern": "unstructured", "sparsity": q})

@@ -10,7 +10,7 @@ import pytest
 from prunetransfer.storage.artifacts import ArtifactError
 from prunetransfer.storage.schemas.accuracy import ACCURACY, PREDICTIONS
 from prunetransfer.storage.schemas.columns import CLASSES, keys
-from prunetransfer.storage.schemas.masks import DAMPING, LAYER_SPARSITY
+from prunetransfer.storage.schemas.masks import LAYER_SPARSITY, PARAMETERS
 from prunetransfer.storage.schemas.registry import TABLES
 from prunetransfer.storage.tables import read_table, table_metadata, write_table
 
@@ -70,26 +70,18 @@ def test_other_readers_find_the_same_values_and_nulls(tmp_path, reader):
 
 
 def test_a_table_may_have_no_rows(tmp_path):
-    write_table(tmp_path / "t.parquet", pd.DataFrame([], columns=DAMPING.names), DAMPING, {})
-    read = read_table(tmp_path / "t.parquet", DAMPING)
+    write_table(tmp_path / "t.parquet", pd.DataFrame([], columns=PARAMETERS.names), PARAMETERS, {})
+    read = read_table(tmp_path / "t.parquet", PARAMETERS)
     assert len(read) == 0
-    assert read["chosen"].dtype == bool
+    assert read["prunable"].dtype == bool
 
 
 def test_truth_is_not_read_out_of_numbers(tmp_path):
-    row = {
-        "study": "mini",
-        "backbone": "vit",
-        "score": "block",
-        "prune_source": "digits",
-        "seed": 0,
-        "damping": 1e-4,
-        "sparsity": None,
-    }
-    write_table(tmp_path / "t.parquet", pd.DataFrame([{**row, "loss": None, "chosen": True}]), DAMPING, {})
-    assert read_table(tmp_path / "t.parquet", DAMPING)["chosen"].tolist() == [True]
-    with pytest.raises(ArtifactError, match="column chosen holds int64; allowed is bool"):
-        write_table(tmp_path / "t.parquet", pd.DataFrame([{**row, "loss": None, "chosen": 1}]), DAMPING, {})
+    row = {"study": "mini", "backbone": "vit", "parameter": "norm.weight", "depth": 0, "numbers": 3, "left_out": None}
+    write_table(tmp_path / "t.parquet", pd.DataFrame([{**row, "prunable": True}]), PARAMETERS, {})
+    assert read_table(tmp_path / "t.parquet", PARAMETERS)["prunable"].tolist() == [True]
+    with pytest.raises(ArtifactError, match="column prunable holds int64; allowed is bool"):
+        write_table(tmp_path / "t.parquet", pd.DataFrame([{**row, "prunable": 1}]), PARAMETERS, {})
 
 
 def test_the_same_rows_in_any_order_give_the_same_bytes(tmp_path):

@@ -16,8 +16,7 @@ def score_settings(wildcards):
 
 
 def score_digest(wildcards):
-    function = score_function(Job.parse(wildcards).score)
-    return code("compute_score", *modules("scores", function), entry=function)
+    return code("compute_score", *modules("scores", score_function(Job.parse(wildcards).score)))
 
 
 rule compute_score:

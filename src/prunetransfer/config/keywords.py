@@ -95,8 +95,6 @@ def additionalProperties(study: Study, validator, rule: dict | bool, value: dict
         message = no_such("key", key, known, they_are="allowed")
         if "refuses" in node:
             message = node["refuses"].format_map(value)
-        elif new := node.get("renamed", {}).get(key):
-            message = f"this key is called {new} now"
         yield ValidationError(message, path=[key], instance=value[key])
 
 

@@ -49,8 +49,11 @@ def features(
 
 
 def whitening(features: Tensor) -> Tensor:
-    """S [d, d] with SᵀCS = I, C the covariance of features [n, d] plus LEAST_VARIANCE of its mean variance times I."""
+    """C^(-1/2) [d, d], C the covariance of features [n, d] plus LEAST_VARIANCE of its mean variance times I.
+
+    The symmetric root: it does not depend on the signs that a device gives to eigenvectors.
+    """
     covariance = features.double().T.cov(correction=0)
     covariance.diagonal().add_(LEAST_VARIANCE * covariance.diagonal().mean())
     variances, directions = torch.linalg.eigh(covariance)
-    return (directions / variances.sqrt()).to(features.dtype)
+    return (directions / variances.sqrt() @ directions.T).to(features.dtype)

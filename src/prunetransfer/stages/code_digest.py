@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).parents[1]
-REGISTRIES = ("score", "pattern")  # decorators that register functions of one module
+REGISTRIES = ("pattern",)  # decorators that register functions of one module
 DECLARES = "settings/types.py"  # only what may be set
 
 
@@ -24,7 +24,7 @@ def code_digest(script: Path, *modules: str, entry: str | None = None) -> str:
     """Sixteen hex digits over `script`, its import closure inside the package, and that of `modules`.
 
     modules: those that the stage finds by name at run time, e.g. `recovery.finetune`. entry: where given, the other
-    functions of REGISTRIES do not count, so that to edit or add a score or a pattern leaves the rest cached.
+    functions of REGISTRIES do not count, so that to edit or add a pattern leaves the rest cached.
     """
     roots = [script, *(module_file(PACKAGE, name.split(".")) for name in modules)]
     return _digest(_closure(roots, _own_imports), entry)
