@@ -16,6 +16,6 @@ def shares_below(values: Tensor) -> Tensor:
     tensor([[0.8750, 0.1250, 0.6250, 0.3750]])
     """
     n = values.shape[-1]
-    order = values.argsort(-1, stable=True)
+    order = values.argsort(dim=-1, stable=True)
     shares = ((torch.arange(n, dtype=torch.float64, device=values.device) + 0.5) / n).to(values.dtype)
     return torch.empty_like(values).scatter_(-1, order, shares.expand_as(values))

@@ -57,7 +57,7 @@ def synflow(
         keep(weights, alive)
     order.append(ranked[going:])
     places = torch.empty(len(alive), dtype=torch.float64, device=backbone.device)
-    places[torch.cat(order)] = torch.arange(len(alive), device=backbone.device) / len(alive)
+    places[torch.cat(order)] = torch.arange(len(alive)).to(places) / len(alive)
     parts = places.split([w.numel() for w in weights.values()])
     return {
         name: part.view(w.shape).to(w.dtype) for (name, w), part in zip(source.weights().items(), parts, strict=True)
