@@ -21,7 +21,7 @@ from prunetransfer.datasets.splits import Split
 from prunetransfer.heads.losses import LOSSES
 from prunetransfer.models.backbones import Backbone
 from prunetransfer.pruning.masks import global_mask
-from prunetransfer.settings.registry import REGISTRY
+from prunetransfer.settings.registry import find
 
 Tensors = dict[str, Tensor]
 
@@ -53,7 +53,7 @@ def network_of(kind: str) -> Backbone:
 
 def computed(name: str, backbone: Backbone, images: Split = IMAGES, seed: int = 0, **settings: object) -> Tensors:
     """A score, given what it says that it sees and no more."""
-    entry = REGISTRY["scores"][name]
+    entry = find("scores", name)
     head = head_of(backbone) if entry.needs["sees"] == "labels" else None
     source = Source(backbone, head, images if entry.needs["sees"] else None, seed)
     return entry.function(source, **SETTINGS[name] | settings)
@@ -172,7 +172,7 @@ def test_random_numbers_are_uniform_and_drawn_by_the_setting():
     assert_same(found, other, 0)
     drawn = torch.cat([values.flatten() for values in found.values()]).sort().values
     assert (drawn - torch.linspace(0, 1, len(drawn))).abs().max() < 1.63 / len(drawn) ** 0.5  # Kolmogorov, 1%
-    again = REGISTRY["scores"]["random"].function(Source(backbone), seed=1)
+    again = random.random(Source(backbone), seed=1)
     assert not any(torch.equal(found[name], again[name]) for name in found)
     assert inspect.signature(random.random).parameters["seed"].default == 0
 
