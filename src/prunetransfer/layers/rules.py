@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -189,6 +189,12 @@ RULES: dict[Callable, Callable[..., Use]] = {
     F.conv2d: convolution,
     F.conv3d: convolution,
 }
+
+
+def require_rules(ruled: Collection[str], weights: Collection[str]) -> None:
+    """Raise ValueError, naming them, for weights that are not among those which entered a function of RULES."""
+    if missed := [name for name in weights if name not in ruled]:
+        raise ValueError(f"no rule fits how these are used; name them in `exclude`: {', '.join(missed)}")
 
 
 def parts(images: int, numbers_an_image: int, device: torch.device) -> list[slice]:

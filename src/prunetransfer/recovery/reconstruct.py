@@ -9,11 +9,11 @@ from pydantic import Field
 from torch import Tensor
 
 from prunetransfer.layers.lockstep import Layer, walk
-from prunetransfer.layers.rules import parts
+from prunetransfer.layers.positions import draw_positions
 from prunetransfer.recovery.case import Case
 from prunetransfer.runtime.devices import spare_memory
 from prunetransfer.settings.registry import recovery
-from prunetransfer.settings.types import Count, Positive, Unlabelled
+from prunetransfer.settings.types import Positions, Positive, Unlabelled
 
 # Systems that are solved together: those of a CPU stay in a cache.
 SYSTEMS_BYTES = {"cpu": 2**25, "cuda": 2**32}
@@ -24,13 +24,7 @@ def reconstruct(
     case: Case,
     *,
     samples: Unlabelled = 256,
-    positions: Annotated[
-        Count,
-        Field(
-            description="Positions of an image (pixels of a layer's output, tokens), drawn at random, that a layer is "
-            "fitted on at most."
-        ),
-    ] = 32,
+    positions: Positions = 32,
     ridge: Annotated[
         Positive,
         Field(
@@ -65,20 +59,15 @@ def reconstruct(
 def products(layer: Layer, most: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
     """Σ_t a_t a_tᵀ [groups, c, c] and Σ_t r_t a_tᵀ [groups, o, c], r_t what the layer lacks of the dense one; float64.
 
-    t runs over at most `most` positions of an image, drawn anew for every few images.
+    t: as of `draw_positions`.
     """
     use = layer.use
     weight, bias = use.matrices(use.weight), 0 if use.bias is None else use.bias.view(use.groups, 1, -1)
     groups, o, c = weight.shape
     gram, missing = (weight.new_zeros(groups, rows, c, dtype=torch.float64) for rows in (c, o))
-    for chunk in layer.parts:
-        inputs, outputs = (x.unflatten(0, (len(x), 1)) for x in (chunk.use.input, chunk.expected()))
-        positions = outputs[0].numel() // (groups * o)
-        for part in parts(len(inputs), groups * positions * c, weight.device):
-            chosen = torch.randperm(positions, generator=generator)[:most].to(weight.device)
-            a, y = (x[:, :, chosen].movedim(0, 1).flatten(1, 2) for x in use.factors(inputs[part], outputs[part]))
-            gram += a.mT @ a
-            missing += (y - bias - a @ weight.mT).mT @ a
+    for a, y in draw_positions(layer, most, generator):
+        gram += a.mT @ a
+        missing += (y - bias - a @ weight.mT).mT @ a
     return gram, missing
 
 

@@ -92,6 +92,13 @@ Samples = Annotated[Count, Field(description="Source train images that the curva
 Unlabelled = Annotated[
     Count, Field(description="Source train images that it sees, drawn uniformly, without their labels.")
 ]
+Positions = Annotated[
+    Count,
+    Field(
+        description="Positions of an image (pixels of a layer's output, tokens), drawn at random, that a layer is "
+        "fitted on at most."
+    ),
+]
 Sampling = Annotated[
     Literal["balanced", "uniform"], Field(description="How they are drawn: `balanced` by class, or `uniform`.")
 ]
