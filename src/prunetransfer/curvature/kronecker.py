@@ -9,9 +9,12 @@ import torch
 from torch import Tensor
 
 from prunetransfer.curvature.gradients import LayerGradient, Products
-from prunetransfer.layers.rules import ProductUse, parts
+from prunetransfer.layers.rules import ProductUse
 
 Batch = Mapping[str, LayerGradient]
+
+# What is formed of a batch's gradients of one layer: enough images for a sum of A to cost little beside their products.
+NUMBERS_AT_ONCE = 2**26
 
 
 class Factors:
@@ -98,9 +101,11 @@ def has_factors(gradient: LayerGradient) -> bool:
 
 
 def _parts(gradient: Products) -> list[slice]:
-    """The images in parts of which neither the products nor the factors leave a cache."""
-    read = max(a[0].numel() * use.weight[0].numel() + b[0].numel() for use, a, b in gradient.terms)
-    return parts(gradient.images, max(read, gradient.weight.numel()), gradient.weight.device)
+    """The images in parts of which neither what is read nor the products are more than NUMBERS_AT_ONCE, or singly."""
+    w = gradient.weight
+    read = max(b[0].numel() // len(w) * use.groups * w[0].numel() for use, _, b in gradient.terms)
+    at_once = max(1, NUMBERS_AT_ONCE // max(read, w.numel()))
+    return [slice(start, start + at_once) for start in range(0, gradient.images, at_once)]
 
 
 def _factors(gradient: Products, part: slice) -> Iterator[tuple[ProductUse, Tensor, Tensor]]:
@@ -119,5 +124,5 @@ def _rotated(a: Tensor, b: Tensor, u_a: Tensor, u_g: Tensor) -> Tensor:
     """U_Gᵀ (Σ_t b_it a_itᵀ) U_A [n, groups, o, c], by the cheaper of two orders."""
     (positions, c), o = a.shape[2:], b.shape[3]
     if positions * (c * c + o * o) < o * c * (o + c):
-        return (b @ u_g).mT @ (a @ u_a)
-    return u_g.mT @ (b.mT @ a) @ u_a
+        return torch.einsum("ngto,gok->ngkt", b, u_g) @ torch.einsum("ngtc,gcl->ngtl", a, u_a)
+    return torch.einsum("ngkc,gcl->ngkl", torch.einsum("ngoc,gok->ngkc", b.mT @ a, u_g), u_a)
