@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from torch import Tensor
+
+from prunetransfer.criteria.blockwise import blockwise
 from prunetransfer.criteria.source import Scores, Source
-from prunetransfer.curvature.diagonal import damping_of, mean_squares
-from prunetransfer.curvature.passes import of_blocks
-from prunetransfer.runtime.devices import spare_memory
+from prunetransfer.curvature.blocks import LayerBlocks
 from prunetransfer.settings.registry import score
 from prunetransfer.settings.types import (
     BlockMemory,
@@ -40,15 +41,20 @@ def block(
     (Hassibi, Stork 1992) in blocks (WoodFisher, Singh & Alistarh 2020, without its sequential updates; oBERT, Kurtic
     et al. 2022). Raises ValueError, naming the layer, where λ is too small for floating point.
     """
-    drawn, weights = source.draw(samples, sampling), source.weights()
-    images = len(drawn.labels)
+    return blockwise(
+        source,
+        _increases,
+        relative=relative,
+        damping=damping,
+        block_size=block_size,
+        memory_budget=memory_budget,
+        loss=loss,
+        matrix=matrix,
+        draws=draws,
+        samples=samples,
+        sampling=sampling,
+    )
 
-    def gradients(names):
-        return source.gradients(drawn, loss, matrix, draws, names=names)
 
-    if damping is None:
-        damping = damping_of(mean_squares(gradients(None), images), relative)
-    source.record["damping"] = damping
-    budget = spare_memory(source.backbone.device) if memory_budget is None else int(memory_budget * 1e6)
-    inverse = of_blocks(gradients, weights, block_size, budget, lambda b: b.inverse_diagonal(images, damping))
-    return {name: 0.5 * w.square() / inverse[name] for name, w in weights.items()}
+def _increases(blocks: LayerBlocks, w: Tensor, images: int, damping: float) -> Tensor:
+    return 0.5 * w.square() / blocks.inverse_diagonal(images, damping)

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from prunetransfer.curvature.removals import greedy_costs
+
 # Blocks that are factored together, in float64: those of a CPU stay in a cache, those of a GPU fill it.
 BLOCKS_AT_ONCE = {"cpu": 64, "cuda": 2048}
 
@@ -74,7 +76,7 @@ class LayerBlocks:
         sources = self._sources().split(at_once)
         changes = []
         for source, w_b, k_b in zip(sources, w.split(at_once), k.split(at_once), strict=True):
-            products = (source.double().mT @ source.double() if self.products is None else source.double()) / images
+            products = self._products(source) / images
             # On P the system is the identity, so that all blocks are solved together; λI has no part in H_KP.
             system = products * (k_b * k_b.mT) + torch.diag_embed((damping * k_b + (1 - k_b))[:, :, 0])
             changes.append(torch.cholesky_solve(k_b * (products @ ((1 - k_b) * w_b)), _cholesky(system)))
@@ -82,9 +84,31 @@ class LayerBlocks:
                 raise NotPositiveDefinite(f"F + λI is not positive definite; raise damping ({damping:g})")
         return torch.cat(changes).flatten()[:length].float()
 
+    def removal_costs(self, images: int, damping: float, dense: Tensor) -> Tensor:
+        """`removals.greedy_costs` of the weights of each block, with H = F_b + λI; float32.
+
+        dense: these weights, flat. Raises NotPositiveDefinite. All is computed in float64.
+        """
+        length = len(dense)
+        # The zeros that fill the last block cost nothing, go first, and change no other weight.
+        w = F.pad(dense.double(), (0, -length % self.block_size)).view(-1, self.block_size)
+        at_once = BLOCKS_AT_ONCE[w.device.type]
+        costs = []
+        for source, w_b in zip(self._sources().split(at_once), w.split(at_once), strict=True):
+            identity = torch.eye(self.block_size, dtype=w.dtype, device=w.device)
+            factor = _cholesky(self._products(source) / images + damping * identity)
+            costs.append(greedy_costs(torch.cholesky_inverse(factor), w_b.clone()))
+            if not costs[-1].isfinite().all():
+                raise NotPositiveDefinite(f"F + λI is not positive definite; raise damping ({damping:g})")
+        return torch.cat(costs).flatten()[:length]
+
     def _sources(self) -> Tensor:
         """What was kept of the rows: themselves [blocks, n, B], or their products [blocks, B, B]."""
         return torch.cat(self.rows, 1) if self.products is None else self.products
+
+    def _products(self, source: Tensor) -> Tensor:
+        """Of some of `_sources`, the products in float64."""
+        return source.double().mT @ source.double() if self.products is None else source.double()
 
     @staticmethod
     def _from_products(products: Tensor, images: int, damping: float) -> Tensor:

@@ -22,9 +22,9 @@ def of_blocks(
     weights: Mapping[str, Tensor],
     block_size: int,
     budget: int,
-    number: Callable[[LayerBlocks], Tensor],
+    number: Callable[[LayerBlocks, Tensor], Tensor],
 ) -> dict[str, Tensor]:
-    """Name → what `number` makes of the blocks of B consecutive weights of one layer, one number a weight.
+    """Name → what `number` makes of the blocks of B consecutive weights of one layer and of those weights: as many.
 
     block_size: B; budget: bytes that all blocks held at once may fill. They take 4·p·B for p weights; what is more than
     the budget is left to further passes over the gradients. Raises ValueError, naming the layer, where F_b + λI is not
@@ -33,7 +33,7 @@ def of_blocks(
     parts: dict[str, list[Tensor]] = {name: [] for name in weights}
     for name, blocks in layer_blocks(gradients, weights, block_size, budget):
         try:
-            parts[name].append(number(blocks))
+            parts[name].append(number(blocks, weights[name].flatten()[blocks.weights]))
         except NotPositiveDefinite as error:
             raise ValueError(f"block curvature of {name}: {error}") from None
     return {name: torch.cat(numbers).view_as(weights[name]) for name, numbers in parts.items()}

@@ -1,0 +1,45 @@
+"""What the scores share that are computed block by block: their images, their damping and their memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from prunetransfer.criteria.source import Scores, Source
+from prunetransfer.curvature.blocks import LayerBlocks
+from prunetransfer.curvature.diagonal import damping_of, mean_squares
+from prunetransfer.curvature.passes import of_blocks
+from prunetransfer.runtime.devices import spare_memory
+
+
+def blockwise(
+    source: Source,
+    score: Callable[[LayerBlocks, Tensor, int, float], Tensor],
+    *,
+    relative: float,
+    damping: float | None,
+    block_size: int,
+    memory_budget: float | None,
+    loss: str,
+    matrix: str,
+    draws: int | None,
+    samples: int,
+    sampling: str,
+) -> Scores:
+    """What `score` makes of some blocks of a layer, their weights [p], the number of images m, and λ: [p].
+
+    λ is `damping` or, where that is None, `relative` times the mean F_jj over the whole backbone, and is recorded.
+    """
+    drawn = source.draw(samples, sampling)
+    images = len(drawn.labels)
+
+    def gradients(names):
+        return source.gradients(drawn, loss, matrix, draws, names=names)
+
+    if damping is None:
+        damping = damping_of(mean_squares(gradients(None), images), relative)
+    source.record["damping"] = damping
+    budget = spare_memory(source.backbone.device) if memory_budget is None else int(memory_budget * 1e6)
+    weights = source.weights()
+    return of_blocks(gradients, weights, block_size, budget, lambda blocks, w: score(blocks, w, images, damping))
