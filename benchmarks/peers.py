@@ -32,26 +32,31 @@ from prunetransfer.settings.registry import find
 
 FOLDER = tasks.CACHE / "peers"
 SEEDS = (0, 1, 2)
-SPLITS = ("held_out", "test")
 
 
 @dataclass(frozen=True)
 class Criterion:
-    """A score with its settings. alone: its masks are made one a sparsity, with this setting as that sparsity."""
+    """A score with its settings. peer: it is no candidate, so it is reported alone. alone: its masks are made one a
+    sparsity, with this setting as that sparsity."""
 
     score: str
     settings: Mapping[str, Any] = field(default_factory=dict)
+    peer: bool = False
     alone: str | None = None
+
+    @property
+    def splits(self) -> tuple[str, ...]:
+        return ("test",) if self.peer else ("held_out", "test")
 
 
 CRITERIA = {
-    "random": Criterion("random"),
+    "random": Criterion("random", peer=True),
     "magnitude": Criterion("magnitude"),
-    "synflow": Criterion("synflow"),
-    "snip": Criterion("snip"),
-    "grasp": Criterion("grasp"),
-    "wanda": Criterion("wanda"),
-    "sparsegpt": Criterion("sparsegpt", alone="sparsity"),
+    "synflow": Criterion("synflow", peer=True),
+    "snip": Criterion("snip", peer=True),
+    "grasp": Criterion("grasp", peer=True),
+    "wanda": Criterion("wanda", peer=True),
+    "sparsegpt": Criterion("sparsegpt", peer=True, alone="sparsity"),
     "diagonal": Criterion("diagonal"),
     "damped 0.3": Criterion("damped", {"relative": 0.3}),
     "damped 1": Criterion("damped", {"relative": 1.0}),
@@ -80,13 +85,13 @@ class Plan:
 def plan(name: str) -> Plan:
     match name.split("-")[0]:
         case "resnet":
-            return Plan("digits", (0.5, 0.7, 0.8), 300)
+            return Plan("digits", (0.5, 0.7, 0.8), 200)
         case "vit":
-            return Plan("digits", (0.3, 0.5, 0.7), 300)
+            return Plan("digits", (0.3, 0.5, 0.7), 200)
         case "mobilenetv2":
-            return Plan("rsscn7", (0.2, 0.3, 0.5), 160, recovered_with=128)
+            return Plan("rsscn7", (0.2, 0.3, 0.5), 100, recovered_with=128)
         case _:
-            return Plan("rsscn7", (0.3, 0.5, 0.7), 160, recovered_with=128)
+            return Plan("rsscn7", (0.3, 0.5, 0.7), 100, recovered_with=128)
 
 
 def main() -> None:
@@ -121,7 +126,7 @@ def measure(name: str, criteria: Sequence[str], recovered: Sequence[float] | Non
     if not missing:
         return
     bench = tasks.load(name, planned.images)
-    dense = bench.correct(bench.backbone, SPLITS)
+    dense = bench.correct(bench.backbone, ("held_out", "test"))
     unit = _pass_seconds(bench, planned)
     for recovery, sparsities in (("none", planned.sparsities), ("reconstruct", recovered)):
         for seed, label in wanted:
@@ -161,7 +166,7 @@ def _rows(
         if scores is None or criterion.alone:
             if criterion.alone:
                 settings[criterion.alone] = sparsity
-            source = Source(bench.backbone, task.head, task.train, seed)
+            source = Source(bench.backbone, task.head, task.train, seed, task.train.images.shape[1])
             start = time.perf_counter()
             found = find("scores", criterion.score).function(source, **settings)
             seconds = time.perf_counter() - start
@@ -174,7 +179,7 @@ def _rows(
             case = Case(backbone, bench.backbone, mask, None, task.train, seed)
             reconstruct(case, samples=planned.recovered_with)
         recovering = time.perf_counter() - start
-        for (split, name), correct in bench.correct(backbone, SPLITS).items():
+        for (split, name), correct in bench.correct(backbone, criterion.splits).items():
             yield {
                 "sparsity": sparsity,
                 "split": split,

@@ -8,6 +8,7 @@ import importlib
 import pytest
 
 MODULES = [
+    "criteria.ranks",
     "curvature.diagonal",
     "heads.knn",
     "heads.losses",

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from unit.networks import BACKBONES, CLASSES, SIZE, backbone_of, head_of, images_of, state_of, weights_of
 from unit.test_recoveries import mixed
 
-from prunetransfer.criteria import random, ranks, sparsegpt, synflow, wanda
+from prunetransfer.criteria import random, ranks, sparsegpt, wanda
 from prunetransfer.criteria.source import Source
 from prunetransfer.curvature import task
 from prunetransfer.datasets.splits import Split
@@ -40,11 +40,10 @@ DRAWN = ("snip", "grasp", "wanda", "sparsegpt")
 
 @pytest.fixture(autouse=True)
 def small_pieces(monkeypatch):
-    """Several batches of images and several blocks of columns, as a real backbone has them, and images as small."""
+    """Several batches of images and several blocks of columns, as a real backbone has them."""
     monkeypatch.setattr(task, "IMAGES_AT_ONCE", 3)
     monkeypatch.setattr(wanda, "IMAGES_AT_ONCE", 3)
     monkeypatch.setattr(sparsegpt, "COLUMNS", 8)
-    monkeypatch.setattr(synflow, "SIDE", SIZE)
 
 
 def network_of(kind: str) -> Backbone:
@@ -55,7 +54,7 @@ def computed(name: str, backbone: Backbone, images: Split = IMAGES, seed: int = 
     """A score, given what it says that it sees and no more."""
     entry = find("scores", name)
     head = head_of(backbone) if entry.needs["sees"] == "labels" else None
-    source = Source(backbone, head, images if entry.needs["sees"] else None, seed)
+    source = Source(backbone, head, images if entry.needs["sees"] else None, seed, SIZE)
     return entry.function(source, **SETTINGS[name] | settings)
 
 
@@ -251,14 +250,6 @@ def test_weights_go_round_by_round(kind):
     assert_same(computed("synflow", backbone, rounds=3), synflow_order(copy.deepcopy(backbone), by_slope, 3), 1e-12)
     three, one = (computed("synflow", backbone, rounds=rounds) for rounds in (3, 1))
     assert any(not torch.equal(three[name], one[name]) for name in one)
-
-
-def test_the_image_is_as_large_as_the_network_reads():
-    assert synflow.side_of(backbone_of("vit").network) == (SIZE, SIZE)
-    assert synflow.side_of(nn.Flatten()) == (SIZE, SIZE)
-    network = nn.Sequential(nn.Identity())
-    network[0].image_size = 32
-    assert synflow.side_of(network) == (32, 32)
 
 
 def test_a_flow_that_overflows_is_refused():

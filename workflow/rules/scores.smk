@@ -27,6 +27,7 @@ rule compute_score:
         intermediate("scores", paths.SCORE),
     params:
         backbone=architecture,
+        size=lambda wildcards: config["backbones"][wildcards.backbone]["size"],
         score=score_settings,
         code=score_digest,
     log:

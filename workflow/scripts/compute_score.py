@@ -18,6 +18,7 @@ with stage(snakemake):
         read_head(files.head, device) if files.get("head") else None,
         read_split(files.train) if files.get("train") else None,
         seed,
+        snakemake.params.size,
     )
     scores = {name: values.cpu().numpy() for name, values in score.function(source, **settings).items()}
     write_tensors(snakemake.output[0], scores, source.record | {"settings": snakemake.params.score})

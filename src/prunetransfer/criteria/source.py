@@ -21,14 +21,15 @@ Scores = dict[str, Tensor]
 class Source:
     """The dense backbone, which a score leaves as it is, with the head and the train images of the source.
 
-    head: None to a score that sees no labels; train: None to one that sees nothing. record: what the score says of
-    itself, anything JSON can hold, for its file.
+    head: None to a score that sees no labels; train: None to one that sees nothing. size: height and width of the
+    images that the backbone reads. record: what the score says of itself, anything JSON can hold, for its file.
     """
 
     backbone: Backbone
     head: Head | None = None
     train: Split | None = None
     seed: int = 0
+    size: int = 224
     record: dict[str, Any] = field(default_factory=dict)
 
     def weights(self) -> dict[str, Tensor]:

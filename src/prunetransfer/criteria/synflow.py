@@ -8,7 +8,7 @@ from typing import Annotated
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from prunetransfer.criteria.source import Scores, Source
 from prunetransfer.models.backbones import Backbone
@@ -18,8 +18,6 @@ from prunetransfer.settings.types import Count
 # The share of weights that the last round leaves. One order serves masks of all sparsities, and hardly any network
 # works with fewer weights; a longer way would take larger steps in the same rounds.
 LEAST_DENSITY = 0.01
-# Pixels of a side, for networks that do not say which they read: these read any.
-SIDE = 224
 
 
 @score(sees=None)
@@ -46,7 +44,7 @@ def synflow(
     """
     backbone = absolute(source.backbone)
     weights = backbone.prunable()
-    image = torch.ones(1, 3, *side_of(backbone.network), dtype=torch.float64, device=backbone.device)
+    image = torch.ones(1, 3, source.size, source.size, dtype=torch.float64, device=backbone.device)
     alive = torch.ones(sum(w.numel() for w in weights.values()), dtype=torch.bool, device=backbone.device)
     order: list[Tensor] = []
     for k in range(1, rounds + 1):
@@ -71,13 +69,6 @@ def absolute(backbone: Backbone) -> Backbone:
     for parameter in copied.parameters():
         parameter.abs_()
     return copied
-
-
-def side_of(network: nn.Module) -> tuple[int, int]:
-    """Height and width of the images that the network reads, where one of its modules says so, as ViTs do; or SIDE."""
-    sizes = (getattr(module, name, None) for module in network.modules() for name in ("img_size", "image_size"))
-    size = next((size for size in sizes if size), SIDE)
-    return (size, size) if isinstance(size, int) else tuple(size)
 
 
 def flow(backbone: Backbone, image: Tensor) -> Tensor:
