@@ -1,4 +1,8 @@
-"""The part of F that a layer has, as a Kronecker product G ⊗ A of what its per-sample gradients are products of."""
+"""The part of F that a layer has, as a Kronecker product G ⊗ A of what its per-sample gradients are products of.
+
+curvlinops 3.0 finds the same A and G where a module of PyTorch is one linear layer or convolution. It averages over the
+groups of a convolution that has several, reads its own losses only, and gives no diagonal of the inverse.
+"""
 
 from __future__ import annotations
 
