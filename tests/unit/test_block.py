@@ -52,7 +52,7 @@ def inverse_diagonals(rows, images, block_size, damping, budget=10**6, batch=3):
 
 def of_batches(batches, weights, images, block_size, damping, budget=10**6):
     return passes.of_blocks(
-        lambda names: batches, weights, block_size, budget, lambda b: b.inverse_diagonal(images, damping)
+        lambda names: batches, weights, block_size, budget, lambda b, w: b.inverse_diagonal(images, damping)
     )
 
 

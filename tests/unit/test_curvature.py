@@ -55,7 +55,7 @@ def one_by_one(backbone: Backbone, head: Head, split: Split, loss: str) -> Tenso
 def explicit_scores(weights: Tensors, rows: Tensors, block_size: int, damping: float) -> dict[str, Tensors]:
     """The SCORES by their formulas, in float64, block after block."""
     found: dict[str, Tensors] = {name: {} for name in SCORES}
-    mean = torch.cat([row.double().square().mean(0).flatten() for row in rows.values()]).mean()
+    median = median_of(torch.cat([row.double().square().mean(0).flatten() for row in rows.values()]))
     for name, weight in weights.items():
         w, g = weight.double().reshape(-1), rows[name].double().reshape(len(rows[name]), -1)
         increases = []
@@ -66,9 +66,15 @@ def explicit_scores(weights: Tensors, rows: Tensors, block_size: int, damping: f
             increases.append(0.5 * w[start : start + block_size] ** 2 / inverse.diagonal())
         found["magnitude"][name] = (w**2 / 2).view(weight.shape)
         found["diagonal"][name] = (w**2 / 2 * (g**2).mean(0)).view(weight.shape)
-        found["damped"][name] = (w**2 / 2 * ((g**2).mean(0) + RELATIVE * mean)).view(weight.shape)
+        found["damped"][name] = (w**2 / 2 * ((g**2).mean(0) + RELATIVE * median)).view(weight.shape)
         found["block"][name] = torch.cat(increases).view(weight.shape)
     return found
+
+
+def median_of(curvature: Tensor) -> float:
+    """The middle one of those above 0, or the lower of the two in the middle."""
+    above = sorted(value for value in curvature.tolist() if value > 0)
+    return above[(len(above) - 1) // 2]
 
 
 def computed_scores(score: str, backbone: Backbone, head: Head, split: Split, loss: str, **settings: Any) -> Tensors:
@@ -204,11 +210,18 @@ def test_blocks_of_one_weight_give_the_damped_diagonal(backbone):
     assert_same(found, computed_scores("damped", backbone, head, IMAGES, "squared"), 1e-6)
 
 
-def test_relative_damping_is_a_multiple_of_the_mean_over_all_weights(backbone):
+def test_relative_damping_is_a_multiple_of_the_median_over_all_weights(backbone):
     head = head_of(backbone)
     rows = one_by_one(backbone, head, IMAGES, "squared")
-    mean = torch.cat([row.square().mean(0).flatten() for row in rows.values()]).mean().item()
-    assert damping_of(computed_diagonal(backbone, head), RELATIVE) == pytest.approx(RELATIVE * mean, rel=1e-10)
+    median = median_of(torch.cat([row.square().mean(0).flatten() for row in rows.values()]))
+    assert damping_of(computed_diagonal(backbone, head), RELATIVE) == pytest.approx(RELATIVE * median, rel=1e-10)
+
+
+def test_weights_without_curvature_have_no_part_in_the_damping():
+    curvature = {"dead": torch.zeros(7), "alive": torch.tensor([4.0, 1.0, 2.0])}
+    assert damping_of(curvature, 0.5) == 1.0
+    with pytest.raises(ValueError, match="not finite"):
+        damping_of(curvature | {"broken": torch.tensor([float("inf")])}, 0.5)
 
 
 @pytest.mark.filterwarnings("ignore:gradients image by image")  # which vanish, so nothing proves the fast rules
@@ -218,7 +231,7 @@ def test_damping_relative_to_nothing_is_refused(score):
     backbone.network.fc.weight.data.zero_()  # no gradient reaches the weights before it, and it is not prunable
     backbone.exclude = ("fc*",)
     settings = {"damping": None} if score == "block" else {}
-    with pytest.raises(ValueError, match="the mean curvature of the backbone is 0, so no damping can be relative"):
+    with pytest.raises(ValueError, match="the curvature of the backbone is zero, so no damping can be relative"):
         computed_scores(score, backbone, head_of(backbone), IMAGES, "squared", **settings)
 
 

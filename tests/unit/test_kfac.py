@@ -119,7 +119,8 @@ def explicit(
             for name, g in zip(weights, found[len(calls) :], strict=True):
                 whole[name].append(g.flatten())
     whole = {name: torch.stack(g) for name, g in whole.items()}
-    damping = relative * torch.cat([g.square().sum(0) for g in whole.values()]).mean() / COUNT
+    curvature = torch.cat([g.square().sum(0) for g in whole.values()]) / COUNT
+    damping = relative * curvature[curvature > 0].median()
     inverses: dict[str, list[Tensor]] = {}
     for (name, group), pairs in factors.items():
         if pairs[0][0].shape[1] * pairs[0][1].shape[1] > largest:

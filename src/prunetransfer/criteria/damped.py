@@ -27,4 +27,4 @@ def damped(
     """
     drawn = source.draw(samples, sampling)
     curvature = mean_squares(source.gradients(drawn, loss, matrix, draws), len(drawn.labels))
-    return damped_scores(source.weights(), curvature, relative)
+    return damped_scores(source.weights(), curvature, source.damping(curvature, relative))

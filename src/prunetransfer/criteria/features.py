@@ -45,7 +45,8 @@ def features(
     matrix = whitening(phi) if whiten else torch.eye(phi.shape[1]).to(phi)
     identity = Head(matrix, phi.new_zeros(phi.shape[1]), None)
     gradients = source.gradients(drawn, "squared", "fisher", draws, head=identity)
-    return damped_scores(source.weights(), mean_squares(gradients, len(drawn.labels)), relative)
+    curvature = mean_squares(gradients, len(drawn.labels))
+    return damped_scores(source.weights(), curvature, source.damping(curvature, relative))
 
 
 def whitening(features: Tensor) -> Tensor:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
+from prunetransfer.curvature.diagonal import damping_of
 from prunetransfer.curvature.grad_outputs import grad_outputs
 from prunetransfer.curvature.gradients import LayerGradient, layer_gradients
 from prunetransfer.datasets.splits import Split, draw_images
@@ -41,6 +42,11 @@ class Source:
         drawn, record = draw_images(self.train, samples, sampling, self.seed)
         self.record.update(record)
         return drawn
+
+    def damping(self, curvature: Mapping[str, Tensor], relative: float) -> float:
+        """λ of `damping_of`, which the record keeps."""
+        self.record["damping"] = damping_of(curvature, relative)
+        return self.record["damping"]
 
     def gradients(
         self,

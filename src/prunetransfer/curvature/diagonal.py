@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 
+import torch
 from torch import Tensor
 
 from prunetransfer.curvature.gradients import LayerGradient
@@ -21,27 +21,25 @@ def mean_squares(gradients: Iterable[Mapping[str, LayerGradient]], images: int) 
 
 
 def damping_of(curvature: Mapping[str, Tensor], relative: float) -> float:
-    """λ = `relative` times the mean F_jj over all prunable weights of the backbone.
+    """λ = `relative` times the median F_jj of all prunable weights of the backbone that have any curvature.
 
-    Raises ValueError if that is not a number above 0, as where no gradient reaches a weight.
+    The median, not the mean: a thousandth of the weights can hold most of the trace. Raises ValueError where no weight
+    has curvature, as where no gradient reaches one.
     """
-    total, count = (sum(of(f) for f in curvature.values()) for of in (lambda f: f.double().sum().item(), Tensor.numel))
-    damping = relative * total / count
-    if not 0 < damping < math.inf:
-        raise ValueError(
-            f"the mean curvature of the backbone is {total / count:g}, so no damping can be relative to it"
-        )
-    return damping
+    flat = torch.cat([f.flatten() for f in curvature.values()])
+    curved = flat[flat > 0]
+    if not len(curved) or not flat.isfinite().all():
+        what = "not finite" if len(curved) else "zero"
+        raise ValueError(f"the curvature of the backbone is {what}, so no damping can be relative to it")
+    return relative * curved.median().item()
 
 
-def damped_scores(weights: Mapping[str, Tensor], curvature: Mapping[str, Tensor], relative: float) -> dict[str, Tensor]:
-    """½ w_j² (F_jj + λ), λ of `damping_of`: the diagonal with one damping for the whole backbone.
+def damped_scores(weights: Mapping[str, Tensor], curvature: Mapping[str, Tensor], damping: float) -> dict[str, Tensor]:
+    """½ w_j² (F_jj + λ) with one damping λ for the whole backbone.
 
-    >>> import torch
-    >>> damped_scores({"w": torch.tensor([1.0, -2.0, 3.0])}, {"w": torch.tensor([6.0, 0.0, 0.0])}, relative=0.5)
+    >>> damped_scores({"w": torch.tensor([1.0, -2.0, 3.0])}, {"w": torch.tensor([6.0, 0.0, 0.0])}, damping=1.0)
     {'w': tensor([3.5000, 2.0000, 4.5000])}
     """
-    damping = damping_of(curvature, relative)
     return {
         name: (0.5 * w.double().square() * (curvature[name].double() + damping)).to(w.dtype)
         for name, w in weights.items()

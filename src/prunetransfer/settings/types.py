@@ -117,11 +117,11 @@ LabelDraws = Annotated[
 Relative = Annotated[
     Positive,
     Field(
-        description="Damping λ, added to the curvature of every weight, as a multiple of the mean F_jj over the whole "
-        "backbone."
+        description="Damping λ, added to the curvature of every weight, as a multiple of the median F_jj of the "
+        "backbone's weights that have any curvature."
     ),
 ]
-Damping = Annotated[PositiveOrNull, Field(description="λ as a number, in place of a multiple of the mean curvature.")]
+Damping = Annotated[PositiveOrNull, Field(description="λ as a number, in place of a multiple of the median curvature.")]
 BlockMemory = Annotated[
     PositiveOrNull,
     Field(
