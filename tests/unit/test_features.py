@@ -45,7 +45,8 @@ def explicit(backbone: Backbone, draws: int, units: Tensor) -> dict[str, Tensor]
             moved = (backbone(image[None])[0] @ units * v).sum()
             for name, g in zip(weights, torch.autograd.grad(moved, list(weights.values())), strict=True):
                 sums[name] += g.square() / (len(drawn) * draws)
-    damping = RELATIVE * torch.cat([f.flatten() for f in sums.values()]).median()
+    curvature = torch.cat([f.flatten() for f in sums.values()])
+    damping = RELATIVE * curvature[curvature > 0].median()
     return {name: (w.square() / 2 * (sums[name] + damping)).detach() for name, w in weights.items()}
 
 
