@@ -1,20 +1,23 @@
 """All pruning scores side by side: what each keeps on its source and on tasks it has not seen, and what it costs.
 
-    python benchmarks/peers.py measure [--backbones NAME ...] [--criteria NAME ...] [--recovered Q ...]
-    python benchmarks/peers.py write docs/benchmarks.md
+    python benchmarks/peers.py measure --split held_out --criteria choice
+    python benchmarks/peers.py measure
+    python benchmarks/peers.py write docs/peers.md
 
-`measure` writes a file for each backbone, criterion and seed to results/benchmarks/peers and goes on where it was
-stopped; what it needs is said in benchmarks/tasks.py. Criteria are compared by what they keep on held-out train images,
-and reported by what they keep on test images.
+The first compares candidates for the default on held-out train images, the second reports all criteria on test images;
+both write a file for each backbone, criterion and seed to results/benchmarks/peers and go on where they were stopped.
+What they need is said in benchmarks/tasks.py.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -36,37 +39,40 @@ SEEDS = (0, 1, 2)
 
 @dataclass(frozen=True)
 class Criterion:
-    """A score with its settings. peer: it is no candidate, so it is reported alone. alone: its masks are made one a
-    sparsity, with this setting as that sparsity."""
+    """A score with its settings. alone: its masks are made one a sparsity, with this setting as that sparsity."""
 
     score: str
     settings: Mapping[str, Any] = field(default_factory=dict)
-    peer: bool = False
     alone: str | None = None
 
-    @property
-    def splits(self) -> tuple[str, ...]:
-        return ("test",) if self.peer else ("held_out", "test")
 
-
+MULTIPLES = (0.3, 1, 3, 10)  # of the median curvature, as damping
+CHOICE = {
+    f"{label}, {multiple:g}": Criterion(score, settings | {"relative": float(multiple)})
+    for label, score, settings in (
+        ("damped", "damped", {}),
+        ("features", "features", {}),
+        ("features, whitened", "features", {"whiten": True}),
+    )
+    for multiple in MULTIPLES
+}
 CRITERIA = {
-    "random": Criterion("random", peer=True),
+    "random": Criterion("random"),
     "magnitude": Criterion("magnitude"),
-    "synflow": Criterion("synflow", peer=True),
-    "snip": Criterion("snip", peer=True),
-    "grasp": Criterion("grasp", peer=True),
-    "wanda": Criterion("wanda", peer=True),
-    "sparsegpt": Criterion("sparsegpt", peer=True, alone="sparsity"),
+    "synflow": Criterion("synflow"),
+    "snip": Criterion("snip"),
+    "grasp": Criterion("grasp"),
+    "wanda": Criterion("wanda"),
+    "sparsegpt": Criterion("sparsegpt", alone="sparsity"),
     "diagonal": Criterion("diagonal"),
-    "damped 0.3": Criterion("damped", {"relative": 0.3}),
-    "damped 1": Criterion("damped", {"relative": 1.0}),
-    "block 1e-4": Criterion("block", {"damping": 1e-4}),
-    "block": Criterion("block", {"relative": 1.0}),
-    "correlated": Criterion("correlated", {"relative": 1.0}),
-    "kfac": Criterion("kfac", {"relative": 1.0}),
-    "ekfac": Criterion("kfac", {"relative": 1.0, "corrected": True}),
-    "features": Criterion("features", {"relative": 1.0}),
-    "features, whitened": Criterion("features", {"relative": 1.0, "whiten": True}),
+    "block, λ = 1e-4": Criterion("block", {"damping": 1e-4}),
+    "block": Criterion("block"),
+    "correlated": Criterion("correlated"),
+    "kfac": Criterion("kfac"),
+    "kfac, corrected": Criterion("kfac", {"corrected": True}),
+    "damped": Criterion("damped"),
+    "features": Criterion("features"),
+    "features, whitened": Criterion("features", {"whiten": True}),
 }
 # Data-free scores are the same with every seed; random is drawn anew.
 SEEDED = {"random": "seed"}
@@ -99,7 +105,8 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     measuring = commands.add_parser("measure")
     measuring.add_argument("--backbones", nargs="+", choices=tasks.names(), default=tasks.names())
-    measuring.add_argument("--criteria", nargs="+", choices=list(CRITERIA), default=list(CRITERIA))
+    measuring.add_argument("--criteria", nargs="+", choices=["all", "choice", *CRITERIA, *CHOICE], default=["all"])
+    measuring.add_argument("--split", choices=["held_out", "test"], default="test")
     measuring.add_argument(
         "--recovered", nargs="*", type=float, help="sparsities at which masks are also reconstructed"
     )
@@ -113,35 +120,38 @@ def main() -> None:
         return
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True, warn_only=True)
+    groups = {"all": CRITERIA, "choice": CHOICE}
+    criteria = [name for wanted in arguments.criteria for name in groups.get(wanted, [wanted])]
     for name in arguments.backbones:
-        measure(name, arguments.criteria, arguments.recovered, arguments.seeds)
+        measure(name, criteria, arguments.split, arguments.recovered, arguments.seeds)
 
 
-def measure(name: str, criteria: Sequence[str], recovered: Sequence[float] | None, seeds: Sequence[int]) -> None:
+def measure(
+    name: str, criteria: Sequence[str], split: str, recovered: Sequence[float] | None, seeds: Sequence[int]
+) -> None:
     """Measure what has no file yet. recovered: sparsities; None: all of the backbone's plan."""
     planned = plan(name)
-    recovered = planned.sparsities if recovered is None else recovered
-    wanted = [(seed, label) for seed in seeds for label in criteria if not _is_repeated(label, seed)]
-    missing = [key for key in wanted if not all(_file(name, *key, r).exists() for r in ("none", "reconstruct"))]
+    sparsities = {"none": planned.sparsities, "reconstruct": planned.sparsities if recovered is None else recovered}
+    wanted = [
+        (recovery, seed, label)
+        for recovery, seed, label in product(sparsities, seeds, criteria)
+        if sparsities[recovery] and not _is_repeated(label, seed)
+    ]
+    missing = [key for key in wanted if not _file(name, split, *key).exists()]
     if not missing:
         return
     bench = tasks.load(name, planned.images)
-    dense = bench.correct(bench.backbone, ("held_out", "test"))
-    unit = _pass_seconds(bench, planned)
-    for recovery, sparsities in (("none", planned.sparsities), ("reconstruct", recovered)):
-        for seed, label in wanted:
-            path = _file(name, seed, label, recovery)
-            if not sparsities or path.exists():
-                continue
-            rows = list(_rows(bench, planned, CRITERIA[label], seed, recovery, sparsities))
-            about = {"backbone": name, "source": planned.source, "seed": seed, "criterion": label, "recovery": recovery}
-            frame = pd.DataFrame(
-                [about | row | {"seconds_of_a_pass": unit, "dense": dense[row["split"], row["task"]]} for row in rows]
-            )
-            path.parent.mkdir(parents=True, exist_ok=True)
-            frame.to_parquet(path.with_suffix(".part"))
-            path.with_suffix(".part").rename(path)
-            print(name, seed, label, recovery, flush=True)
+    dense, unit = bench.correct(bench.backbone, split), _pass_seconds(bench, planned)
+    for recovery, seed, label in missing:
+        rows = _rows(bench, planned, (CRITERIA | CHOICE)[label], split, seed, recovery, sparsities[recovery])
+        about = {"backbone": name, "source": planned.source, "criterion": label, "recovery": recovery}
+        about |= {"seed": seed, "split": split, "seconds_of_a_pass": unit}
+        frame = pd.DataFrame([about | row | {"dense": dense[row["task"]]} for row in rows])
+        path = _file(name, split, recovery, seed, label)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        frame.to_parquet(path.with_suffix(".part"))
+        path.with_suffix(".part").rename(path)
+        print(*path.parts[-2:], flush=True)
 
 
 def _is_repeated(label: str, seed: int) -> bool:
@@ -149,14 +159,20 @@ def _is_repeated(label: str, seed: int) -> bool:
     return seed != SEEDS[0] and label in ("magnitude", "synflow")
 
 
-def _file(name: str, seed: int, label: str, recovery: str) -> Path:
-    return FOLDER / f"{name}-{label.replace(' ', '-').replace(',', '')}-{recovery}-{seed}.parquet"
+def _file(name: str, split: str, recovery: str, seed: int, label: str) -> Path:
+    return FOLDER / split / f"{name}-{recovery}-{seed}-{re.sub('[^a-z0-9.]+', '-', label)}.parquet"
 
 
 def _rows(
-    bench: tasks.Bench, planned: Plan, criterion: Criterion, seed: int, recovery: str, sparsities: Sequence[float]
+    bench: tasks.Bench,
+    planned: Plan,
+    criterion: Criterion,
+    split: str,
+    seed: int,
+    recovery: str,
+    sparsities: Sequence[float],
 ) -> Iterator[dict[str, Any]]:
-    """One row a sparsity, split and task: which images are classified right."""
+    """One row a sparsity and task: which images are classified right."""
     task = bench.tasks[planned.source]
     settings = dict(criterion.settings)
     if criterion.score in SEEDED:
@@ -179,10 +195,9 @@ def _rows(
             case = Case(backbone, bench.backbone, mask, None, task.train, seed)
             reconstruct(case, samples=planned.recovered_with)
         recovering = time.perf_counter() - start
-        for (split, name), correct in bench.correct(backbone, criterion.splits).items():
+        for name, correct in bench.correct(backbone, split).items():
             yield {
                 "sparsity": sparsity,
-                "split": split,
                 "task": name,
                 "correct": correct,
                 "score_seconds": seconds,

@@ -27,9 +27,9 @@ def write(page: Path, folder: Path) -> None:
 
 def read(folder: Path) -> pd.DataFrame:
     """All rows; those of a criterion that one seed says all about stand under every seed, so that seeds pair."""
-    frame = pd.concat([pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))], ignore_index=True)
+    frame = pd.concat([pd.read_parquet(path) for path in sorted(folder.glob("*/*.parquet"))], ignore_index=True)
     seeds = sorted(frame["seed"].unique())
-    by = ["backbone", "criterion", "recovery"]
+    by = ["backbone", "split", "criterion", "recovery"]
     alone = frame.groupby(by)["seed"].transform("nunique") == 1
     copies = [frame[alone].assign(seed=seed) for seed in seeds if seed != seeds[0]]
     return pd.concat([frame, *copies], ignore_index=True)

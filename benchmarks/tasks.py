@@ -6,8 +6,7 @@ The embedded study's five backbones with its three tasks; MobileNetV2 and Effici
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -54,13 +53,13 @@ class Bench:
     backbone: Backbone
     tasks: Mapping[str, Task]
 
-    def correct(self, backbone: Backbone, splits: Sequence[str]) -> dict[tuple[str, str], np.ndarray]:
-        """(split, task) → which images the frozen heads classify right, bool [n]; splits: "held_out", "test"."""
+    def correct(self, backbone: Backbone, split: str) -> dict[str, np.ndarray]:
+        """Task → which images the frozen heads classify right, bool [n]; split: "held_out" or "test"."""
         found = {}
-        for split, (name, task) in itertools.product(splits, self.tasks.items()):
+        for name, task in self.tasks.items():
             seen = getattr(task, split)
             outputs = task.head(extract_features(backbone, seen.images))
-            found[split, name] = ((outputs.argmax(1) == seen.labels) & outputs.isfinite().all(1)).numpy()
+            found[name] = ((outputs.argmax(1) == seen.labels) & outputs.isfinite().all(1)).numpy()
         return found
 
 
