@@ -2,11 +2,12 @@
 
     python benchmarks/peers.py measure --split held_out --criteria choice
     python benchmarks/peers.py measure
-    python benchmarks/peers.py write docs/peers.md
+    python benchmarks/peers.py measure --criteria fewer --recovered
+    python benchmarks/peers.py write docs
 
-The first compares candidates for the default on held-out train images, the second reports all criteria on test images;
-both write a file for each backbone, criterion and seed to results/benchmarks/peers and go on where they were stopped.
-What they need is said in benchmarks/tasks.py.
+The first compares candidates for the default on held-out train images, the second reports all criteria on test images,
+the third computes some on fewer images. Each writes a file for each backbone, criterion and seed to
+results/benchmarks/peers and goes on where it was stopped. benchmarks/tasks.py says what they need.
 """
 
 from __future__ import annotations
@@ -74,6 +75,15 @@ CRITERIA = {
     "features": Criterion("features"),
     "features, whitened": Criterion("features", {"whiten": True}),
 }
+IMAGES = (8, 32, 128)  # beside the 256 that all are computed on
+FEWER = {
+    f"{label}, {images} images": Criterion(of.score, {**of.settings, "samples": images})
+    for label, of in CRITERIA.items()
+    if label in ("diagonal", "damped", "block", "correlated", "kfac", "features", "features, whitened")
+    for images in IMAGES
+}
+GROUPS = {"all": CRITERIA, "choice": CHOICE, "fewer": FEWER}
+ANY = CRITERIA | CHOICE | FEWER
 # Data-free scores are the same with every seed; random is drawn anew.
 SEEDED = {"random": "seed"}
 
@@ -105,23 +115,22 @@ def main() -> None:
     commands = parser.add_subparsers(dest="command", required=True)
     measuring = commands.add_parser("measure")
     measuring.add_argument("--backbones", nargs="+", choices=tasks.names(), default=tasks.names())
-    measuring.add_argument("--criteria", nargs="+", choices=["all", "choice", *CRITERIA, *CHOICE], default=["all"])
+    measuring.add_argument("--criteria", nargs="+", choices=[*GROUPS, *ANY], default=["all"])
     measuring.add_argument("--split", choices=["held_out", "test"], default="test")
     measuring.add_argument(
         "--recovered", nargs="*", type=float, help="sparsities at which masks are also reconstructed"
     )
     measuring.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
-    commands.add_parser("write").add_argument("page", type=Path)
+    commands.add_parser("write").add_argument("docs", type=Path)
     arguments = parser.parse_args()
     if arguments.command == "write":
         from peers_table import write
 
-        write(arguments.page, FOLDER)
+        write(arguments.docs, FOLDER)
         return
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    groups = {"all": CRITERIA, "choice": CHOICE}
-    criteria = [name for wanted in arguments.criteria for name in groups.get(wanted, [wanted])]
+    criteria = [name for wanted in arguments.criteria for name in GROUPS.get(wanted, [wanted])]
     for name in arguments.backbones:
         measure(name, criteria, arguments.split, arguments.recovered, arguments.seeds)
 
@@ -143,7 +152,7 @@ def measure(
     bench = tasks.load(name, planned.images)
     dense, unit = bench.correct(bench.backbone, split), _pass_seconds(bench, planned)
     for recovery, seed, label in missing:
-        rows = _rows(bench, planned, (CRITERIA | CHOICE)[label], split, seed, recovery, sparsities[recovery])
+        rows = _rows(bench, planned, ANY[label], split, seed, recovery, sparsities[recovery])
         about = {"backbone": name, "source": planned.source, "criterion": label, "recovery": recovery}
         about |= {"seed": seed, "split": split, "seconds_of_a_pass": unit}
         frame = pd.DataFrame([about | row | {"dense": dense[row["task"]]} for row in rows])

@@ -1,37 +1,48 @@
-"""What `peers.py` has measured, as Markdown: retention by criterion, what its choice rests on, and what each costs."""
+"""What `peers.py` has measured, as Markdown and a figure: retention by criterion, what its choice rests on, costs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib.figure import Figure
 from measuring import machine, write_section
 
 from prunetransfer.analysis.paired import Cell, mean_ratio, retention_difference
+from prunetransfer.figures.style import DPI, WIDTH, draw_dense, legend_below, plain_looks, styled
 
 CONFIDENCE = 0.95
 RECOVERIES = {"none": "bare masks", "reconstruct": "after `reconstruct`"}
+FEWER = r"^(?P<criterion>.*), (?P<images>\d+) images$"
 
 
-def write(page: Path, folder: Path) -> None:
-    """Put the tables of all that `folder` holds into their sections of a page."""
-    frame = read(folder)
-    write_section(page, "peers", "\n".join(_retention_tables(frame[frame["split"] == "test"])))
-    write_section(page, "peers-choice", "\n".join(_choice_table(frame[frame["split"] == "held_out"])))
-    write_section(page, "peers-costs", "\n".join(_cost_table(frame)))
+def write(docs: Path, folder: Path) -> None:
+    """Put the tables of all that `folder` holds into their sections of peers.md, and the figure beside it."""
+    page = docs / "peers.md"
+    tested, held_out = read(folder / "test"), read(folder / "held_out")
+    few = tested["criterion"].str.fullmatch(FEWER)
+    write_section(page, "peers", "\n".join(_retention_tables(tested[~few])))
+    write_section(page, "summary", "\n".join(_shortfall_table(tested[~few])))
+    write_section(page, "choice", "\n".join(_shortfall_table(held_out)))
+    write_section(page, "costs", "\n".join(_cost_table(tested[~few])))
+    if few.any():
+        images_figure(tested).savefig(docs / "figures/criteria-images.png", dpi=DPI)
 
 
 def read(folder: Path) -> pd.DataFrame:
     """All rows; those of a criterion that one seed says all about stand under every seed, so that seeds pair."""
-    frame = pd.concat([pd.read_parquet(path) for path in sorted(folder.glob("*/*.parquet"))], ignore_index=True)
-    seeds = sorted(frame["seed"].unique())
-    by = ["backbone", "split", "criterion", "recovery"]
-    alone = frame.groupby(by)["seed"].transform("nunique") == 1
-    copies = [frame[alone].assign(seed=seed) for seed in seeds if seed != seeds[0]]
+    frame = pd.concat([pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))], ignore_index=True)
+    alone = frame["criterion"].isin(["magnitude", "synflow"])
+    seeds = frame.groupby("backbone")["seed"].unique()
+    copies = [
+        rows.assign(seed=seed)
+        for backbone, rows in frame[alone].groupby("backbone")
+        for seed in seeds[backbone]
+        if seed != rows["seed"].iloc[0]
+    ]
     return pd.concat([frame, *copies], ignore_index=True)
 
 
@@ -41,12 +52,18 @@ def cells(group: pd.DataFrame) -> list[Cell]:
     return [Cell(row.task, row.seed, row.dense, row.correct) for row in ordered.itertuples()]
 
 
+def unseen(frame: pd.DataFrame) -> pd.DataFrame:
+    """The rows of tasks that no score saw."""
+    return frame[frame["task"] != frame["source"]]
+
+
 def _retention_tables(frame: pd.DataFrame) -> Iterator[str]:
     """A table a backbone and recovery: source / unseen mean / unseen worst at each sparsity; the best unseen means and
     those that are indistinguishable from them in bold."""
     for (backbone, recovery), of in frame.groupby(["backbone", "recovery"], sort=False):
         sparsities = sorted(of["sparsity"].unique())
-        yield f"`{backbone}`, pruned with {of['source'].iloc[0]}, {RECOVERIES[recovery]}:\n"
+        seeds = of["seed"].nunique()
+        yield f"`{backbone}`, pruned with {of['source'].iloc[0]}, {RECOVERIES[recovery]}, seeds: {seeds}.\n"
         yield "| | " + " | ".join(f"{100 * sparsity:g}%" for sparsity in sparsities) + " |"
         yield "| --- |" + " --- |" * len(sparsities)
         columns = {sparsity: _column(of[of["sparsity"] == sparsity]) for sparsity in sparsities}
@@ -59,24 +76,26 @@ def _retention_tables(frame: pd.DataFrame) -> Iterator[str]:
 def _column(frame: pd.DataFrame) -> dict[str, str]:
     """Criterion → source / unseen mean / unseen worst, at one sparsity."""
     groups = dict(list(frame.groupby("criterion", sort=False)))
-    unseen = {name: cells(group[group["task"] != group["source"]]) for name, group in groups.items()}
-    means = {name: mean_ratio(of, CONFIDENCE).value for name, of in unseen.items()}
-    first = max(means, key=means.__getitem__)
+    means = {name: mean_ratio(cells(unseen(group)), CONFIDENCE).value for name, group in groups.items()}
+    best = groups[max(means, key=means.__getitem__)]
     texts = {}
     for name, group in groups.items():
         by_task = retentions(group).groupby("task")["retention"].mean()
-        source = by_task[group["source"].iloc[0]]
-        worst = by_task.drop(group["source"].iloc[0]).min()
+        source = group["source"].iloc[0]
         text = f"{means[name]:.2f}"
-        if indistinguishable(unseen[first], unseen[name]):
+        if indistinguishable(best, group):
             text = f"**{text}**"
-        texts[name] = f"{source:.2f} / {text} / {worst:.2f}"
+        texts[name] = f"{by_task[source]:.2f} / {text} / {by_task.drop(source).min():.2f}"
     return texts
 
 
-def indistinguishable(first: list[Cell], other: list[Cell]) -> bool:
-    """Whether the interval of the difference in mean retention reaches 0."""
-    return first is other or retention_difference(zip(first, other, strict=True), CONFIDENCE).low <= 0
+def indistinguishable(best: pd.DataFrame, other: pd.DataFrame) -> bool:
+    """Whether the interval of the difference in mean unseen retention reaches 0, over the seeds that both have."""
+    if best is other:
+        return True
+    shared = set(best["seed"]) & set(other["seed"])
+    first, second = (cells(unseen(of[of["seed"].isin(shared)])) for of in (best, other))
+    return retention_difference(zip(first, second, strict=True), CONFIDENCE).low <= 0
 
 
 def retentions(frame: pd.DataFrame) -> pd.DataFrame:
@@ -87,26 +106,29 @@ def retentions(frame: pd.DataFrame) -> pd.DataFrame:
 
 def shortfalls(frame: pd.DataFrame) -> pd.DataFrame:
     """Mean unseen retention of the best criterion minus that of each: one row a backbone and sparsity."""
-    of = retentions(frame[frame["task"] != frame["source"]])
-    means = of.groupby(["backbone", "sparsity", "criterion"])["retention"].mean().unstack("criterion")
-    return means.rsub(means.max(axis=1), axis=0)
+    means = retentions(unseen(frame)).groupby(["backbone", "sparsity", "criterion"])["retention"].mean()
+    table = means.unstack("criterion")
+    return table.rsub(table.max(axis=1), axis=0)
 
 
-def _choice_table(frame: pd.DataFrame) -> Iterator[str]:
-    """How far each criterion falls behind the best one, on held-out train images, in percentage points."""
-    found = {recovery: 100 * shortfalls(of) for recovery, of in frame.groupby("recovery")}
-    names = [name for name in RECOVERIES if name in found]
-    yield "| | " + " | ".join(f"{RECOVERIES[name]}: most | mean" for name in names) + " |"
-    yield "| --- |" + " ---: |" * (2 * len(names))
-    order = found[names[0]].max().sort_values().index
-    for criterion in order:
-        numbers = [f"{of(found[name][criterion]):.1f}" for name, of in product(names, (pd.Series.max, pd.Series.mean))]
-        yield f"| {criterion} | " + " | ".join(numbers) + " |"
-    yield ""
+def _shortfall_table(frame: pd.DataFrame) -> Iterator[str]:
+    """How far each criterion falls behind the best one of each backbone and sparsity, in percentage points: at most, on
+    average, and where it is at most."""
+    for recovery, of in frame.groupby("recovery"):
+        found = 100 * shortfalls(of)
+        yield f"Of {RECOVERIES[recovery]}, {len(found)} backbones and sparsities:\n"
+        yield "| | at most | on average | at most on |"
+        yield "| --- | ---: | ---: | --- |"
+        for criterion in found.max().sort_values().index:
+            of_one = found[criterion].dropna()
+            backbone, sparsity = of_one.idxmax()
+            where = f"`{backbone}`, {100 * sparsity:g}%"
+            yield f"| {criterion} | {of_one.max():.1f} | {of_one.mean():.1f} | {where} |"
+        yield ""
 
 
 def _cost_table(frame: pd.DataFrame) -> Iterator[str]:
-    """Seconds of each score as multiples of a forward and backward pass over as many images, by backbone."""
+    """Seconds of each score as multiples of a forward and backward pass over 256 images, by backbone."""
     of = frame.assign(ratio=frame["score_seconds"] / frame["seconds_of_a_pass"])
     found = of.groupby(["criterion", "backbone"], sort=False)["ratio"].median().unstack("backbone")
     yield f"{machine(torch.device('cpu'))}; other work ran beside.\n"
@@ -115,3 +137,30 @@ def _cost_table(frame: pd.DataFrame) -> Iterator[str]:
     for criterion, row in found.iterrows():
         yield f"| {criterion} | " + " | ".join("" if pd.isna(ratio) else f"{ratio:.1f}" for ratio in row) + " |"
     yield ""
+
+
+@styled
+def images_figure(frame: pd.DataFrame) -> Figure:
+    """Mean unseen retention against the images that a criterion sees, a panel a backbone, at its middle sparsity."""
+    parts = frame["criterion"].str.extract(FEWER)
+    frame = frame.assign(
+        images=parts["images"].astype(float).fillna(256), criterion=parts["criterion"].fillna(frame["criterion"])
+    )
+    swept = frame[parts["images"].notna()]
+    frame = retentions(unseen(frame[frame["criterion"].isin(swept["criterion"]) & (frame["recovery"] == "none")]))
+    backbones = swept["backbone"].unique()
+    figure = Figure(figsize=(WIDTH, 2.8), layout="constrained")
+    looks = plain_looks(swept["criterion"])
+    for axes, backbone in zip(figure.subplots(1, len(backbones), squeeze=False)[0], backbones, strict=True):
+        of = frame[frame["backbone"] == backbone]
+        sparsity = sorted(of["sparsity"].unique())[1]
+        means = of[of["sparsity"] == sparsity].groupby(["criterion", "images"])["retention"].mean()
+        for criterion, look in looks.items():
+            axes.plot(means[criterion].index, means[criterion].to_numpy(), label=criterion, **look)
+        axes.set(title=f"{backbone}, {100 * sparsity:g}%", xscale="log", xlabel="images that the score sees")
+        axes.set_xticks(sorted(of["images"].unique()), [f"{images:g}" for images in sorted(of["images"].unique())])
+        axes.minorticks_off()
+        draw_dense(axes)
+    figure.axes[0].set_ylabel("mean retention on unseen tasks")
+    legend_below(figure, figure.axes[0].get_lines()[: len(looks)])
+    return figure

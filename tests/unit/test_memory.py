@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from functools import partial
 
 import pytest
 
@@ -30,7 +29,7 @@ def test_what_is_held_at_a_time_is_what_the_library_holds():
 @pytest.mark.parametrize(
     ("estimate", "settings", "size", "peak"),
     [
-        (partial(memory.scoring, "diagonal"), DIAGONAL | {"samples": 12}, 224, 4300),
+        (memory.scoring, DIAGONAL | {"samples": 12}, 224, 4300),
         (memory.recovering, {"recovery": "batchnorm", "samples": 16}, 224, 1250),
         (memory.recovering, {"recovery": "finetune", "batch_size": 6}, 224, 1620),
     ],
@@ -54,12 +53,20 @@ def test_recoveries_that_hold_all_images_ask_by_their_number_and_size(recovery):
 
 
 def test_gradients_are_bounded_and_a_budget_comes_on_top():
-    many, most = (memory.scoring("diagonal", DIAGONAL | {"samples": samples}, 224) for samples in (64, 10**6))
+    many, most = (memory.scoring(DIAGONAL | {"samples": samples}, 224) for samples in (64, 10**6))
     assert many == most
-    assert memory.scoring("diagonal", DIAGONAL, 32) < most - 2500
-    budgets = [memory.scoring("block", BLOCK | {"memory_budget": budget}, 224) for budget in (500, 9000)]
+    assert memory.scoring(DIAGONAL, 32) < most - 2500
+    budgets = [memory.scoring(BLOCK | {"memory_budget": budget}, 224) for budget in (500, 9000)]
     assert budgets[1] - budgets[0] == 8500
     assert budgets[0] > most
     # Without one, blocks fill a quarter of what is asked for.
-    free = memory.scoring("block", BLOCK | {"memory_budget": None}, 224)
+    free = memory.scoring(BLOCK | {"memory_budget": None}, 224)
     assert free * 3 / 4 == pytest.approx(budgets[0] - 500, abs=2)
+
+
+def test_a_score_asks_for_what_it_holds_of_its_own():
+    asked = {name: memory.scoring({"score": name, "samples": 256}, 224) for name in ("snip", "kfac", "sparsegpt")}
+    assert asked["kfac"] == asked["snip"] + memory.FACTORS
+    reconstruct = memory.recovering({"recovery": "reconstruct", "samples": 256}, 224)
+    assert asked["sparsegpt"] == reconstruct
+    assert memory.scoring({"score": "magnitude"}, 224) < asked["snip"]

@@ -22,6 +22,8 @@ BATCH, GRADIENTS_AT_ONCE = 32, 64
 GRADIENT_BATCH, GRADIENT_ROWS = 3500, 1500
 # Products of patches and the systems that are solved with them.
 LEAST_SQUARES = 800
+# Of a ViT-B, in float64: the Kronecker factors of all layers and their eigenvectors.
+FACTORS = 5500
 CHUNK_PIXELS = 32 * 224**2  # of prunetransfer.layers.lockstep
 
 
@@ -33,8 +35,12 @@ def reading(size: int) -> int:
 def scoring(settings: Mapping[str, Any], size: int) -> int:
     """To compute a score. settings: its entry in the config."""
     if "samples" not in settings:
-        return PROCESS + 2 * COPY
+        return PROCESS + 4 * COPY
+    if settings["score"] == "sparsegpt":
+        return round(PROCESS + 2 * COPY + _side_by_side(settings["samples"], size))
     needed = PROCESS + 4 * COPY + _gradients(settings["samples"], size)
+    if settings["score"] == "kfac":
+        needed += FACTORS
     return round(_with_blocks(needed, settings["memory_budget"]) if "memory_budget" in settings else needed)
 
 
@@ -49,9 +55,14 @@ def recovering(settings: Mapping[str, Any], size: int) -> int:
         case "batchnorm":
             needed += _held(settings["samples"], size, FORWARD)
         case "moments" | "reconstruct":
-            running = min(settings["samples"] * size**2, CHUNK_PIXELS) * RUNNING / 1e6
-            needed += LEAST_SQUARES + _held(settings["samples"], size, WAITING) + running
+            needed += _side_by_side(settings["samples"], size)
     return round(needed)
+
+
+def _side_by_side(samples: int, size: int) -> float:
+    """A dense and a pruned backbone that wait for each other at every layer (layers.lockstep)."""
+    running = min(samples * size**2, CHUNK_PIXELS) * RUNNING / 1e6
+    return LEAST_SQUARES + _held(samples, size, WAITING) + running
 
 
 def _held(images: int, size: int, bytes_a_pixel: int) -> float:
