@@ -25,7 +25,7 @@ from prunetransfer.settings.types import (
 def block(
     source: Source,
     *,
-    relative: Relative = 1.0,
+    relative: Relative = 3.0,
     damping: Damping = None,
     block_size: BlockSize = 64,
     memory_budget: BlockMemory = None,

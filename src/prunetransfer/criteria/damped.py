@@ -12,7 +12,7 @@ from prunetransfer.settings.types import LabelDraws, Loss, Matrix, Relative, Sam
 def damped(
     source: Source,
     *,
-    relative: Relative = 1.0,
+    relative: Relative = 3.0,
     loss: Loss = "squared",
     matrix: Matrix = "empirical",
     draws: LabelDraws = None,

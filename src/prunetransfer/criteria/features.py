@@ -24,7 +24,7 @@ LEAST_VARIANCE = 0.01
 def features(
     source: Source,
     *,
-    relative: Relative = 1.0,
+    relative: Relative = 3.0,
     draws: Annotated[Count, Field(description="Random directions of the features an image.")] = 1,
     whiten: Annotated[
         bool,

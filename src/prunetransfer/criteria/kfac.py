@@ -17,7 +17,7 @@ from prunetransfer.settings.types import LabelDraws, Loss, Matrix, Relative, Sam
 def kfac(
     source: Source,
     *,
-    relative: Relative = 1.0,
+    relative: Relative = 3.0,
     corrected: Annotated[
         bool,
         Field(
