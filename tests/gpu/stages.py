@@ -237,6 +237,16 @@ SCORED: dict[str, tuple[str, dict[str, Any], float]] = {
     "block": ("block", BLOCK, 1e-4),
     "block, more images than weights": ("block", BLOCK | {"block_size": 64}, 1e-4),
     "block, relative damping": ("block", BLOCK | {"damping": None, "relative": 1e-2}, 1e-4),
+    "correlated": ("correlated", BLOCK, 1e-2),
+    "kfac": ("kfac", DIAGONAL | {"relative": 0.1}, 1e-3),
+    "kfac, corrected": ("kfac", DIAGONAL | {"relative": 0.1, "corrected": True}, 1e-3),
+    "random": ("random", {}, 1e-6),
+    "snip": ("snip", {"loss": "cross_entropy", **DRAWN}, 1e-4),
+    "grasp": ("grasp", {"loss": "squared", **DRAWN}, 1e-4),
+    # Places in an order, in which weights that are nearly alike may swap theirs.
+    "synflow": ("synflow", {"rounds": 3}, 1e-2),
+    "wanda": ("wanda", {"samples": IMAGES - 6}, 1e-2),
+    "sparsegpt": ("sparsegpt", {"sparsity": 0.5, "samples": IMAGES - 6, "positions": 1000}, 1e-2),
 }
 
 
@@ -245,7 +255,8 @@ def register_score(name: str, score: str, settings: Mapping[str, Any], tolerance
     def compute(case: Case) -> Tensors:
         registered = find("scores", score)
         sees = registered.needs["sees"]
-        source = Source(case.dense(), case.head() if sees == "labels" else None, case.images() if sees else None, 0)
+        head, train = case.head() if sees == "labels" else None, case.images() if sees else None
+        source = Source(case.dense(), head, train, 0, case.images().images.shape[1])
         scores = registered.function(source, **settings)
         if "damping" in source.record:
             scores["damping"] = torch.tensor(source.record["damping"], device=case.place.device)

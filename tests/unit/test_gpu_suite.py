@@ -13,7 +13,7 @@ from gpu.pretended import MixedDevices, pretended_gpu
 from gpu.stages import RECOVERED, SCORED, STAGES, Case, Place, assert_agree, resumed
 from torch._subclasses import FakeTensorMode
 
-from prunetransfer import recovery
+from prunetransfer import criteria, recovery
 from prunetransfer.settings.registry import REGISTRY
 
 # torch computes a ViT's attention image after image under vmap, and says so each time.
@@ -122,6 +122,8 @@ def test_a_pretended_tensor_stays_where_it_is(gpu):
 
 
 def test_every_score_and_recovery_is_in_the_suite():
+    for module in pkgutil.iter_modules(criteria.__path__):
+        importlib.import_module(f"{criteria.__name__}.{module.name}")
     assert {score for score, _, _ in SCORED.values()} == set(REGISTRY["scores"])
     for module in pkgutil.iter_modules(recovery.__path__):
         importlib.import_module(f"prunetransfer.recovery.{module.name}")

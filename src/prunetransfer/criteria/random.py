@@ -21,6 +21,6 @@ def random(
     """Uniform numbers from [0, 1): each mask keeps weights drawn without regard to anything."""
     generator = torch.Generator().manual_seed(seed)
     return {
-        name: torch.rand(w.shape, generator=generator, dtype=w.dtype).to(w.device)
+        name: torch.rand(w.shape, generator=generator, dtype=torch.float64).to(w)
         for name, w in source.weights().items()
     }
