@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 from gpu.stages import BLOCK, RECOVERED, TUNED
-from unit.networks import BACKBONES, backbone_of, images_of
+from unit.networks import BACKBONES, SIZE, backbone_of, images_of
 
 from prunetransfer.storage.artifacts import read_metadata, read_tensors, write_tensors
 
@@ -36,6 +36,9 @@ class Named:
             return self.named[name]
         except KeyError:
             raise AttributeError(name) from None
+
+    def get(self, name: str) -> Any:
+        return self.named.get(name)
 
     def __getitem__(self, key: int | str) -> Any:
         return self.values[key] if isinstance(key, int) else self.named[key]
@@ -77,7 +80,8 @@ def run(folder: Path, landscape: bool) -> None:
     ridge = {"head": {"kind": "ridge", "alpha": "auto"}}
     script("fit_head", Named(weights=weights, train=train), Named(head), backbone | ridge)
     source = {"weights": weights, "head": head, "train": train}
-    script("compute_score", Named(**source), Named(score), backbone | {"score": {"score": "block", **BLOCK}})
+    settings = backbone | {"size": SIZE, "score": {"score": "block", **BLOCK}}
+    script("compute_score", Named(**source), Named(score), settings)
     script("build_mask", Named(score), Named(mask), {"mask": {"pattern": "unstructured", "sparsity": 0.3}})
     recoveries = {"finetune": TUNED | {"precision": "auto"}, "reconstruct": RECOVERED["reconstruct"][0]}
     for name, settings in recoveries.items():

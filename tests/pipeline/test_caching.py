@@ -65,7 +65,7 @@ def test_a_new_target_runs_its_own_jobs(study):
     study.run()
     assert study.planned() == set()
     costs = read_table(study.folder / "results/tiny/tables/costs.parquet", COSTS)
-    assert set(costs["targets"].dropna()) == {"red", "blue", "green"} and len(costs) == 33 + 1 + 1 + 4
+    assert set(costs["targets"].dropna()) == {"red", "blue", "green"} and len(costs) == 32 + 1 + 1 + 4
 
 
 def test_a_new_sparsity_leaves_scores_and_other_masks(study):

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from prunetransfer.criteria.source import Scores, Source
 from prunetransfer.curvature.blocks import LayerBlocks
-from prunetransfer.curvature.diagonal import mean_squares
+from prunetransfer.curvature.diagonal import damping_of, mean_squares
 from prunetransfer.curvature.passes import of_blocks
 from prunetransfer.runtime.devices import spare_memory
 
@@ -38,7 +38,7 @@ def blockwise(
         return source.gradients(drawn, loss, matrix, draws, names=names)
 
     if damping is None:
-        damping = source.damping(mean_squares(gradients(None), images), relative)
+        damping = damping_of(mean_squares(gradients(None), images), relative)
     source.record["damping"] = damping
     budget = spare_memory(source.backbone.device) if memory_budget is None else int(memory_budget * 1e6)
     weights = source.weights()

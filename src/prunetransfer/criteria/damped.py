@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from prunetransfer.criteria.source import Scores, Source
-from prunetransfer.curvature.diagonal import damped_scores, mean_squares
+from prunetransfer.curvature.diagonal import damped_scores, damping_of, mean_squares
 from prunetransfer.settings.registry import score
 from prunetransfer.settings.types import LabelDraws, Loss, Matrix, Relative, Samples, Sampling
 
@@ -27,4 +27,5 @@ def damped(
     """
     drawn = source.draw(samples, sampling)
     curvature = mean_squares(source.gradients(drawn, loss, matrix, draws), len(drawn.labels))
-    return damped_scores(source.weights(), curvature, source.damping(curvature, relative))
+    damping = source.record["damping"] = damping_of(curvature, relative)
+    return damped_scores(source.weights(), curvature, damping)

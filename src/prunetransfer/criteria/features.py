@@ -9,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from prunetransfer.criteria.source import Scores, Source
-from prunetransfer.curvature.diagonal import damped_scores, mean_squares
+from prunetransfer.curvature.diagonal import damped_scores, damping_of, mean_squares
 from prunetransfer.heads import Head
 from prunetransfer.models.backbones import extract_features
 from prunetransfer.settings.registry import score
@@ -46,7 +46,8 @@ def features(
     identity = Head(matrix, phi.new_zeros(phi.shape[1]), None)
     gradients = source.gradients(drawn, "squared", "fisher", draws, head=identity)
     curvature = mean_squares(gradients, len(drawn.labels))
-    return damped_scores(source.weights(), curvature, source.damping(curvature, relative))
+    damping = source.record["damping"] = damping_of(curvature, relative)
+    return damped_scores(source.weights(), curvature, damping)
 
 
 def whitening(features: Tensor) -> Tensor:

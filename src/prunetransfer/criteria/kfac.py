@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from prunetransfer.criteria.source import Scores, Source
-from prunetransfer.curvature.diagonal import mean_squares
+from prunetransfer.curvature.diagonal import damping_of, mean_squares
 from prunetransfer.curvature.kronecker import Factors, eigenvalue_corrected, take_in
 from prunetransfer.settings.registry import score
 from prunetransfer.settings.types import LabelDraws, Loss, Matrix, Relative, Samples, Sampling
@@ -42,7 +42,7 @@ def kfac(
     images = len(drawn.labels)
     layers: dict[str, Factors] = {}
     curvature = mean_squares(take_in(source.gradients(drawn, loss, matrix, draws), layers), images)
-    damping = source.damping(curvature, relative)
+    damping = source.record["damping"] = damping_of(curvature, relative)
     bases = {name: factors.eigenbases(images) for name, factors in layers.items()}
     if corrected:
         gradients = source.gradients(drawn, loss, matrix, draws, names=bases)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor
 
-from prunetransfer.curvature.diagonal import damping_of
 from prunetransfer.curvature.grad_outputs import grad_outputs
 from prunetransfer.curvature.gradients import LayerGradient, layer_gradients
 from prunetransfer.datasets.splits import Split, draw_images
@@ -42,11 +41,6 @@ class Source:
         drawn, record = draw_images(self.train, samples, sampling, self.seed)
         self.record.update(record)
         return drawn
-
-    def damping(self, curvature: Mapping[str, Tensor], relative: float) -> float:
-        """λ of `damping_of`, which the record keeps."""
-        self.record["damping"] = damping_of(curvature, relative)
-        return self.record["damping"]
 
     def gradients(
         self,
