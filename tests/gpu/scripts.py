@@ -37,9 +37,6 @@ class Named:
         except KeyError:
             raise AttributeError(name) from None
 
-    def get(self, name: str) -> Any:
-        return self.named.get(name)
-
     def __getitem__(self, key: int | str) -> Any:
         return self.values[key] if isinstance(key, int) else self.named[key]
 
