@@ -126,7 +126,7 @@ def main() -> None:
     if arguments.command == "write":
         from peers_table import write
 
-        write(arguments.docs, FOLDER)
+        write(arguments.docs, FOLDER, list(ANY), tasks.names())
         return
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True, warn_only=True)

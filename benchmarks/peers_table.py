@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +19,13 @@ RECOVERIES = {"none": "bare masks", "reconstruct": "after `reconstruct`"}
 FEWER = r"^(?P<criterion>.*), (?P<images>\d+) images$"
 
 
-def write(docs: Path, folder: Path) -> None:
-    """Put the tables of all that `folder` holds into their sections of peers.md, and the figure beside it."""
+def write(docs: Path, folder: Path, criteria: Sequence[str], backbones: Sequence[str]) -> None:
+    """Put the tables of all that `folder` holds into their sections of peers.md, and the figure beside it.
+
+    criteria, backbones: all that there are, in the order of the tables.
+    """
     page = docs / "peers.md"
-    tested, held_out = read(folder / "test"), read(folder / "held_out")
+    tested, held_out = (read(folder / split, criteria, backbones) for split in ("test", "held_out"))
     few = tested["criterion"].str.fullmatch(FEWER)
     write_section(page, "peers", "\n".join(_retention_tables(tested[~few])))
     write_section(page, "summary", "\n".join(_shortfall_table(tested[~few])))
@@ -32,7 +35,7 @@ def write(docs: Path, folder: Path) -> None:
         images_figure(tested).savefig(docs / "figures/criteria-images.png", dpi=DPI)
 
 
-def read(folder: Path) -> pd.DataFrame:
+def read(folder: Path, criteria: Sequence[str], backbones: Sequence[str]) -> pd.DataFrame:
     """All rows; those of a criterion that one seed says all about stand under every seed, so that seeds pair."""
     frame = pd.concat([pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))], ignore_index=True)
     alone = frame["criterion"].isin(["magnitude", "synflow"])
@@ -43,7 +46,12 @@ def read(folder: Path) -> pd.DataFrame:
         for seed in seeds[backbone]
         if seed != rows["seed"].iloc[0]
     ]
-    return pd.concat([frame, *copies], ignore_index=True)
+    places = {name: place for place, name in enumerate([*backbones, *criteria])}
+    return pd.concat([frame, *copies]).sort_values(
+        ["backbone", "criterion", "seed", "sparsity"],
+        key=lambda column: column.map(places).fillna(column),
+        kind="stable",
+    )
 
 
 def cells(group: pd.DataFrame) -> list[Cell]:
@@ -131,6 +139,8 @@ def _cost_table(frame: pd.DataFrame) -> Iterator[str]:
     """Seconds of each score as multiples of a forward and backward pass over 256 images, by backbone."""
     of = frame.assign(ratio=frame["score_seconds"] / frame["seconds_of_a_pass"])
     found = of.groupby(["criterion", "backbone"], sort=False)["ratio"].median().unstack("backbone")
+    found = found[list(of["backbone"].unique())]
+    torch.set_num_threads(1)
     yield f"{machine(torch.device('cpu'))}; other work ran beside.\n"
     yield "| | " + " | ".join(f"`{name}`" for name in found.columns) + " |"
     yield "| --- |" + " ---: |" * len(found.columns)
