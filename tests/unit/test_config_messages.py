@@ -196,8 +196,9 @@ WRONG = [
     ),
     ("scores/block-1/damping", 0, "scores.block-1.damping = 0: must be a number above 0, or null"),
     ("scores/block-1/damping", "auto", "scores.block-1.damping = 'auto': must be a number above 0, or null"),
-    ("scores/block-1/relative", 0, "scores.block-1.relative = 0: must be above 0"),
-    ("scores/block-1/relative", None, "scores.block-1.relative = null: must be a number above 0"),
+    ("scores/block-1/relative", 2.0, "scores.block-1.relative = 2.0: must be left out, as `damping` says λ"),
+    ("scores/block", {"relative": 0}, "scores.block.relative = 0: must be above 0"),
+    ("scores/block", {"relative": None}, "scores.block.relative = null: must be a number above 0"),
     (
         "scores/block-1/damping_relative",
         True,

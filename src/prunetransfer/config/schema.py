@@ -160,7 +160,8 @@ def _lift_exclusions(node: dict[str, Any]) -> None:
         if rule := child.pop("left_out", None):
             ((other, value),) = rule["where"].items()
             by_default = node["properties"][other].get("default") == value
-            where = {"properties": {other: {"enum": [value]}}} | ({} if by_default else {"required": [other]})
+            condition = value if isinstance(value, dict) else {"enum": [value]}
+            where = {"properties": {other: condition}} | ({} if by_default else {"required": [other]})
             absent = {"enum": [child["default"]], "allowed": f"left out, {rule['why']}"}
             rules.append({"if": where, "then": {"properties": {name: absent}}})
     if rules:

@@ -1,4 +1,4 @@
-"""What the scores share that are computed block by block: their images, their damping and their memory."""
+"""What the scores share that are computed block by block: their damping and their memory."""
 
 from __future__ import annotations
 
@@ -9,36 +9,27 @@ from torch import Tensor
 from prunetransfer.criteria.source import Scores, Source
 from prunetransfer.curvature.blocks import LayerBlocks
 from prunetransfer.curvature.diagonal import damping_of, mean_squares
-from prunetransfer.curvature.passes import of_blocks
+from prunetransfer.curvature.passes import Gradients, of_blocks
 from prunetransfer.runtime.devices import spare_memory
 
 
 def blockwise(
     source: Source,
     score: Callable[[LayerBlocks, Tensor, int, float], Tensor],
-    *,
+    gradients: Gradients,
+    images: int,
     relative: float,
     damping: float | None,
     block_size: int,
     memory_budget: float | None,
-    loss: str,
-    matrix: str,
-    draws: int | None,
-    samples: int,
-    sampling: str,
 ) -> Scores:
     """What `score` makes of some blocks of a layer, their weights [p], the number of images m, and λ: [p].
 
-    λ is `damping` or, where that is None, that of `damping_of`, which is recorded.
+    gradients: the per-sample gradients of m images. λ is `damping` or, where that is None, that of `damping_of`; the
+    record says which it came to.
     """
-    drawn = source.draw(samples, sampling)
-    images = len(drawn.labels)
-
-    def gradients(names):
-        return source.gradients(drawn, loss, matrix, draws, names=names)
-
     if damping is None:
-        damping = damping_of(mean_squares(gradients(None), images), relative)
+        damping = damping_of(mean_squares(gradients(source.weights()), images), relative)
     source.record["damping"] = damping
     budget = spare_memory(source.backbone.device) if memory_budget is None else int(memory_budget * 1e6)
     weights = source.weights()

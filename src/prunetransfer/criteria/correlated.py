@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from torch import Tensor
 
 from prunetransfer.criteria.blockwise import blockwise
@@ -15,7 +17,7 @@ from prunetransfer.settings.types import (
     LabelDraws,
     Loss,
     Matrix,
-    Relative,
+    RelativeUnlessGiven,
     Samples,
     Sampling,
 )
@@ -25,7 +27,7 @@ from prunetransfer.settings.types import (
 def correlated(
     source: Source,
     *,
-    relative: Relative = 3.0,
+    relative: RelativeUnlessGiven = 3.0,
     damping: Damping = None,
     block_size: BlockSize = 64,
     memory_budget: BlockMemory = None,
@@ -44,19 +46,9 @@ def correlated(
     is Optimal Brain Surgeon (Hassibi, Stork 1992) step by step. Raises ValueError, naming the layer, where λ is too
     small for floating point.
     """
-    return blockwise(
-        source,
-        _removal_costs,
-        relative=relative,
-        damping=damping,
-        block_size=block_size,
-        memory_budget=memory_budget,
-        loss=loss,
-        matrix=matrix,
-        draws=draws,
-        samples=samples,
-        sampling=sampling,
-    )
+    drawn = source.draw(samples, sampling)
+    gradients = partial(source.gradients, drawn, loss, matrix, draws)
+    return blockwise(source, _removal_costs, gradients, len(drawn.labels), relative, damping, block_size, memory_budget)
 
 
 def _removal_costs(blocks: LayerBlocks, w: Tensor, images: int, damping: float) -> Tensor:

@@ -16,7 +16,7 @@ from prunetransfer.settings.types import Seed
 def random(
     source: Source,
     *,
-    seed: Annotated[Seed, Field(description="Seed of the numbers: those of all seeds of the study are the same.")] = 0,
+    seed: Annotated[Seed, Field(description="Seed of the numbers; a study's own seeds do not change them.")] = 0,
 ) -> Scores:
     """Uniform numbers from [0, 1): each mask keeps weights drawn without regard to anything."""
     generator = torch.Generator().manual_seed(seed)

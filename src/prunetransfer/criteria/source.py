@@ -48,7 +48,6 @@ class Source:
         loss: str,
         matrix: str,
         draws: int | None,
-        *,
         names: Collection[str] | None = None,
         head: Head | None = None,
     ) -> Iterator[dict[str, LayerGradient]]:

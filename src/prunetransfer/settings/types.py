@@ -32,8 +32,11 @@ def says(**keywords: Any) -> Any:
     return Field(json_schema_extra=keywords)
 
 
-def left_out(why: str, **where: str) -> Any:
-    """The setting must be left out where the others in `where` have these values; why: in words."""
+GIVEN = {"not": {"enum": [None]}}  # any value but null
+
+
+def left_out(why: str, **where: Any) -> Any:
+    """The setting must be left out where another, the one in `where`, has this value or is GIVEN; why: in words."""
     return says(left_out={"where": where, "why": why})
 
 
@@ -121,6 +124,7 @@ Relative = Annotated[
         "backbone's weights that have any curvature."
     ),
 ]
+RelativeUnlessGiven = Annotated[Relative, left_out("as `damping` says λ", damping=GIVEN)]
 Damping = Annotated[PositiveOrNull, Field(description="λ as a number, in place of a multiple of the median curvature.")]
 BlockMemory = Annotated[
     PositiveOrNull,
