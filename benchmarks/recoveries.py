@@ -8,30 +8,23 @@ from __future__ import annotations
 
 import argparse
 import copy
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
-import yaml
+from tasks import STUDIES, backbone_of, config_of, split_of
 from torch import Tensor
 
-from prunetransfer.config import validate_config
-from prunetransfer.datasets.loading import load_samples
-from prunetransfer.datasets.prepared import Preparation, write_split
-from prunetransfer.datasets.splits import Split, read_split, uniform_subset
+from prunetransfer.datasets.splits import Split, uniform_subset
 from prunetransfer.heads import Head
 from prunetransfer.heads.ridge import fit_ridge
-from prunetransfer.models.backbones import Backbone, build_backbone, extract_features
-from prunetransfer.models.checkpoints import convert, read_checkpoint
-from prunetransfer.models.sources import fetch
+from prunetransfer.models.backbones import Backbone, extract_features
 from prunetransfer.pruning.masks import global_mask
 from prunetransfer.recovery.case import Case
 from prunetransfer.recovery.moments import moments
 from prunetransfer.recovery.reconstruct import reconstruct
 
-ROOT = Path(__file__).parents[1]
-TASKS = ("digits", "glyphs", "textures")
+STUDY = "config.yaml"
+TASKS = STUDIES[STUDY]
 POSITIONS = 32
 
 
@@ -42,14 +35,13 @@ def main() -> None:
     parser.add_argument("--sparsities", type=float, nargs="+", default=[0.3, 0.5, 0.7, 0.8, 0.9])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    config = validate_config(config, ROOT / "workflow/schemas/config.schema.json", root=ROOT)
-    with tempfile.TemporaryDirectory() as folder:
-        for name, settings in config["backbones"].items():
-            preparation = Preparation(*(settings[key] for key in ("size", "interpolation", "crop", "crop_mode")))
-            splits = {task: _splits(task, preparation, Path(folder)) for task in TASKS}
-            print(f"\n{name}\n\n| sparsity | recovery | images | {' | '.join(TASKS)} |\n|{' --- |' * (3 + len(TASKS))}")
-            measure(_backbone(settings), splits, arguments)
+    config = config_of(STUDY)
+    for name, settings in config["backbones"].items():
+        splits = {
+            task: {split: split_of(task, split, config, settings) for split in ("train", "test")} for task in TASKS
+        }
+        print(f"\n{name}\n\n| sparsity | recovery | images | {' | '.join(TASKS)} |\n|{' --- |' * (3 + len(TASKS))}")
+        measure(backbone_of(settings), splits, arguments)
 
 
 def measure(dense: Backbone, splits: Mapping[str, Mapping[str, Split]], arguments: argparse.Namespace) -> None:
@@ -96,24 +88,6 @@ def _accuracies(backbone: Backbone, heads: Mapping[str, Head], splits: Mapping[s
 
 def _draw(images: Tensor, count: int) -> Tensor:
     return images[uniform_subset(images, count, seed=0)]
-
-
-def _splits(task: str, preparation: Preparation, folder: Path) -> dict[str, Split]:
-    found = {}
-    for split in ("train", "test"):
-        path = folder / f"{task}-{preparation.size}-{split}.safetensors"
-        if not path.exists():
-            write_split(path, load_samples(task, split, {}, ROOT), preparation, {})
-        found[split] = read_split(path)
-    return found
-
-
-def _backbone(settings: Mapping) -> Backbone:
-    backbone = build_backbone(settings)
-    checkpoint = fetch(settings["weights"]["source"], settings["architecture"], Path("resources/downloads"))
-    state = convert(read_checkpoint(checkpoint), backbone.network)
-    backbone.network.load_state_dict({name: torch.from_numpy(array) for name, array in state.items()})
-    return backbone
 
 
 if __name__ == "__main__":

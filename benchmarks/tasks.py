@@ -65,21 +65,49 @@ class Bench:
 
 def names() -> list[str]:
     """The backbones that `load` takes; without shared/data only the embedded ones."""
-    return [name for study in STUDIES for name in _config(study)["backbones"] if _at_hand(study)]
+    return [name for study in STUDIES for name in config_of(study)["backbones"] if _at_hand(study)]
 
 
 def load(name: str, images: int) -> Bench:
     """images: at most so many of each task are held out, and as many are tested on, balanced by class."""
-    study = next(study for study in STUDIES if _at_hand(study) and name in _config(study)["backbones"])
-    config = _config(study)
+    study = next(study for study in STUDIES if _at_hand(study) and name in config_of(study)["backbones"])
+    config = config_of(study)
     settings = config["backbones"][name]
-    backbone = _backbone(settings)
+    backbone = backbone_of(settings)
+    return Bench(name, backbone, {task: _task(task, config, settings, backbone, images) for task in STUDIES[study]})
+
+
+def backbone_of(settings: Mapping[str, Any]) -> Backbone:
+    """The dense backbone of a config's entry, from weights that are at hand."""
+    backbone, weights = build_backbone(settings), settings["weights"]
+    checkpoint = fetch(weights["source"], settings["architecture"], CACHE, weights["sha256"])
+    state = read_checkpoint(checkpoint, weights["entry"], weights["prefix"], weights["rename"])
+    arrays = convert(state, backbone.network, weights["ignore"], weights["missing"])
+    backbone.network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
+    return backbone
+
+
+def split_of(task: str, split: str, config: Mapping[str, Any], settings: Mapping[str, Any]) -> Split:
+    """A split of a config's dataset, prepared once as a backbone's entry has it."""
     preparation = Preparation(*(settings[key] for key in ("size", "interpolation", "crop", "crop_mode")))
-    return Bench(name, backbone, {task: _task(task, config, preparation, backbone, images) for task in STUDIES[study]})
+    path = CACHE / f"{task}-{preparation.size}-{split}.safetensors"
+    if not path.exists():
+        of_kind = {key: value for key, value in config["datasets"][task].items() if key not in NOT_OF_A_KIND}
+        samples = load_samples(of_kind.pop("kind"), split, of_kind, config["data_root"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_split(path, samples, preparation, {})
+    return read_split(path)
 
 
-def _task(name: str, config: Mapping[str, Any], preparation: Preparation, backbone: Backbone, images: int) -> Task:
-    train, test = (_split(name, split, config, preparation) for split in ("train", "test"))
+@cache
+def config_of(study: str) -> dict[str, Any]:
+    """A study's config, checked and with its defaults."""
+    config = yaml.safe_load((ROOT / study).read_text())
+    return validate_config(config, ROOT / "workflow/schemas/config.schema.json", root=ROOT)
+
+
+def _task(name: str, config: Mapping[str, Any], settings: Mapping[str, Any], backbone: Backbone, images: int) -> Task:
+    train, test = (split_of(name, split, config, settings) for split in ("train", "test"))
     chosen = torch.zeros(len(train.labels), dtype=torch.bool)
     chosen[balanced_subset(train.labels, min(images, len(train.labels) // 4), seed=7)] = True
     rest = _part(train, ~chosen)
@@ -89,31 +117,6 @@ def _task(name: str, config: Mapping[str, Any], preparation: Preparation, backbo
 
 def _part(split: Split, which: torch.Tensor) -> Split:
     return Split(split.images[which], split.labels[which], split.classes)
-
-
-def _split(task: str, split: str, config: Mapping[str, Any], preparation: Preparation) -> Split:
-    path = CACHE / f"{task}-{preparation.size}-{split}.safetensors"
-    if not path.exists():
-        settings = {key: value for key, value in config["datasets"][task].items() if key not in NOT_OF_A_KIND}
-        samples = load_samples(settings.pop("kind"), split, settings, config["data_root"])
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_split(path, samples, preparation, {})
-    return read_split(path)
-
-
-def _backbone(settings: Mapping[str, Any]) -> Backbone:
-    backbone, weights = build_backbone(settings), settings["weights"]
-    checkpoint = fetch(weights["source"], settings["architecture"], CACHE, weights["sha256"])
-    state = read_checkpoint(checkpoint, weights["entry"], weights["prefix"], weights["rename"])
-    arrays = convert(state, backbone.network, weights["ignore"], weights["missing"])
-    backbone.network.load_state_dict({name: torch.from_numpy(array) for name, array in arrays.items()})
-    return backbone
-
-
-@cache
-def _config(study: str) -> dict[str, Any]:
-    config = yaml.safe_load((ROOT / study).read_text())
-    return validate_config(config, ROOT / "workflow/schemas/config.schema.json", root=ROOT)
 
 
 def _at_hand(study: str) -> bool:
