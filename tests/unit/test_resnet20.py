@@ -84,7 +84,7 @@ class Remembering(Source):
 
     batches: list = field(default_factory=list)
 
-    def gradients(self, drawn, loss, matrix, draws, *, names=None, head=None):
+    def gradients(self, drawn, loss, matrix, draws, names=None, head=None):
         if not self.batches:
             self.batches.extend(super().gradients(drawn, loss, matrix, draws))
         return self.batches
