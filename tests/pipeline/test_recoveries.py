@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 
 from prunetransfer.pruning.masks import read_mask
@@ -66,3 +68,54 @@ def test_no_head_reaches_a_recovery_without_labels(study):
     assert "heads/net/red" not in study.planned()
     done = study.run("--dry-run", "results/tiny/recovered/moments@red/net/magnitude/seed0/0.4.safetensors")
     assert "heads/" not in done
+
+
+def in_steps(study) -> Path:
+    """A score in two steps beside the same one at once; green images are no task of the study."""
+    study.config |= {
+        "scores": {"magnitude": {}, "gradual": {"score": "magnitude", "steps": {"rounds": 2, "between": "broad"}}},
+        "recoveries": {"none": {}, "broad": {"recovery": "reconstruct", "samples": 8, "beside": ["green"]}},
+        "sparsities": [0.4],
+    }
+    return study.folder / "results/tiny"
+
+
+def test_pruning_in_steps_leaves_a_mask_and_weights(study):
+    results = in_steps(study)
+    study.run()
+    own = results / "masks/net/gradual@red/seed0"
+    mask = read_mask(own / "0.4.safetensors")
+    at_once = read_mask(results / "masks/net/magnitude/seed0/0.4.safetensors")
+    assert sum(keep.sum() for keep in mask.values()) == sum(keep.sum() for keep in at_once.values())
+    assert any(not np.array_equal(mask[layer], at_once[layer]) for layer in mask)
+    stepped = read_tensors(own / "0.4.weights.safetensors")
+    recovered = read_tensors(results / "recovered/broad@red/net/gradual@red/seed0/0.4.safetensors")
+    dense = read_tensors(next((study.folder / "resources/weights").glob("net-*.safetensors")))
+    for layer, keep in mask.items():
+        assert (stepped[layer][~keep] == 0).all() and (recovered[layer][~keep] == 0).all()
+        assert not np.array_equal(stepped[layer][keep], dense[layer][keep])
+        assert not np.array_equal(stepped[layer][keep], recovered[layer][keep])
+
+    accuracy = read_table(results / "tables/accuracy.parquet", ACCURACY)
+    measured = accuracy[accuracy["score"] == "gradual"].set_index(["recovery", "target"])["loss"]
+    assert measured.notna().all() and measured["none", "red"] != measured["broad", "red"]
+    at_once = accuracy[accuracy["score"] == "magnitude"].set_index(["recovery", "target"])["loss"]
+    assert measured["none", "red"] != at_once["none", "red"]
+
+
+def test_what_steps_and_images_beside_depend_on(study):
+    in_steps(study)
+    study.run()
+    assert study.planned() == set()
+    gradual = {"masks/net/gradual@red/seed0/0.4", "recovered/broad@red/net/gradual@red/seed0/0.4"}
+    study.config |= {
+        "scores": {"magnitude": {}, "gradual": {"score": "magnitude", "steps": {"rounds": 3, "between": "broad"}}}
+    }
+    planned = study.planned()
+    assert gradual <= planned and not any(job.startswith("scores/") for job in planned)
+    assert "recovered/broad@red/net/magnitude/seed0/0.4" not in planned
+
+    config = study.config
+    config["recoveries"]["broad"]["beside"] = []
+    study.config = config
+    assert gradual | {"recovered/broad@red/net/magnitude/seed0/0.4"} <= study.planned()

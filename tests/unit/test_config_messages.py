@@ -37,13 +37,13 @@ WRONG = [
     (
         "scores/diagonal/sample",
         64,
-        "scores.diagonal.sample = 64: no such key; allowed are score, loss, matrix, draws, samples, sampling. "
+        "scores.diagonal.sample = 64: no such key; allowed are score, steps, loss, matrix, draws, samples, sampling. "
         "Did you mean 'samples'?",
     ),
     (
         "scores/diagonal/damping",
         0.1,
-        "scores.diagonal.damping = 0.1: no such key; allowed are score, loss, matrix, draws, samples, sampling. "
+        "scores.diagonal.damping = 0.1: no such key; allowed are score, steps, loss, matrix, draws, samples, sampling. "
         "Did you mean 'sampling'?",
     ),
     (
@@ -242,11 +242,41 @@ WRONG = [
         "mean, std, interpolation, crop, crop_mode, exclude",
     ),
     # scores that read no data
-    ("scores/magnitude/samples", 8, "scores.magnitude.samples = 8: magnitude reads no data"),
+    ("scores/magnitude/samples", 8, "scores.magnitude.samples = 8: magnitude reads no data; allowed are score, steps"),
     (
         "scores/other",
         {"score": "magnitude", "loss": "squared"},
-        "scores.other.loss = 'squared': magnitude reads no data",
+        "scores.other.loss = 'squared': magnitude reads no data; allowed are score, steps",
+    ),
+    # images beside the source, and steps
+    (
+        "scores/diagonal",
+        {"beside": ["glyphs"]},
+        "scores.diagonal.beside = ['glyphs']: no such key; allowed are score, steps, loss, matrix, draws, samples, "
+        "sampling",
+    ),
+    (
+        "scores/features",
+        {"beside": ["gliphs"]},
+        "scores.features.beside[0] = 'gliphs': no such dataset; defined are digits, glyphs, textures, mine. Did you "
+        "mean 'glyphs'?",
+    ),
+    (
+        "recoveries/moments",
+        {"beside": ["glyphs", "textures"]},
+        "recoveries.moments.beside[1] = 'textures': it shows images of the target textures; allowed are datasets that "
+        "share none with a target",
+    ),
+    (
+        "scores/block",
+        {"steps": {"rounds": 2, "between": "finetune"}},
+        "scores.block.steps = {'rounds': 2, 'between': 'finetune'}: no such key; allowed are score, relative, "
+        "damping, block_size, memory_budget, loss, matrix, draws, samples, sampling",
+    ),
+    (
+        "scores/magnitude",
+        {"steps": {"rounds": 2, "between": "finetune"}},
+        "scores.magnitude.steps.between = 'finetune': no such recovery without labels; none is defined",
     ),
     # what YAML can hold and JSON cannot
     ("datasets/digits/2", 0, "datasets.digits.2 = 0: no such key; allowed are kind, head, seed"),

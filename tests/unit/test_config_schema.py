@@ -35,8 +35,8 @@ def test_each_function_takes_the_settings_that_its_definition_has(schema):
     config_schema()  # imports all that is registered
     kept = {
         "datasets": {"kind", "head", "skip_unreadable", "allow_overlap"},
-        "scores": {"score"},
-        "recoveries": {"recovery", "sparsities", "backbones", "scores"},
+        "scores": {"score", "beside", "steps"},
+        "recoveries": {"recovery", "beside", "sparsities", "backbones", "scores"},
         "pretrain": set(),
     }
     for section, of_planning in kept.items():
@@ -91,7 +91,7 @@ def test_the_schema_is_a_json_schema_in_which_every_key_is_described(schema):
                 "required", ()
             )
             # another key gives them a meaning, or they are off
-            unset = ("kind", "head", "score", "recovery", "landscape", "extends")
+            unset = ("kind", "head", "score", "recovery", "landscape", "extends", "steps")
             assert explained or key in unset, f"{at}.{key} is neither required nor has a default"
             check(child, f"{at}.{key}")
         if isinstance(node.get("additionalProperties"), dict):

@@ -12,7 +12,7 @@ from PIL import Image, ImageFont
 from prunetransfer.datasets.kinds import glyphs, textures
 from prunetransfer.datasets.loading import load_samples
 from prunetransfer.datasets.samples import Samples, held_out
-from prunetransfer.datasets.splits import SAMPLINGS, Split, balanced_subset, draw_images, uniform_subset
+from prunetransfer.datasets.splits import SAMPLINGS, Split, balanced_subset, draw_images, joined, uniform_subset
 
 FEW = {"train_per_class": 3, "test_per_class": 2}
 GENERATED = [("digits", {}), ("glyphs", FEW), ("textures", FEW)]
@@ -338,3 +338,17 @@ def test_what_was_drawn_is_recorded(sampling):
     per_class = {"a": first, "b": 0, "c": 12 - first}
     assert record == {"images": {"sampling": sampling, "seed": 3, "per_class": per_class}}
     assert sampling == "uniform" or first == 6
+
+
+def test_images_beside_are_drawn_in_the_same_number_and_their_classes_follow():
+    labels = torch.tensor([0] * 10 + [1] * 30)
+    split = Split(torch.arange(40).view(40, 1, 1, 1), labels, ("a", "b"))
+    other = Split(100 + torch.arange(8).view(8, 1, 1, 1), torch.tensor([0] * 4 + [1] * 4), ("a", "c"))
+    drawn, record = draw_images(split, 6, "balanced", 3, [other])
+    alone = [draw_images(each, 6, "balanced", 3)[0] for each in (split, other)]
+    assert torch.equal(drawn.images, torch.cat([each.images for each in alone]))
+    assert torch.equal(drawn.labels, torch.cat([alone[0].labels, alone[1].labels + 2]))
+    assert drawn.classes == ("a", "b", "a", "c")
+    assert record["images"]["per_class"] == {"a": 3, "b": 3} and record["images"]["beside"] == [{"a": 3, "c": 3}]
+    with pytest.raises(ValueError, match="one size, not 1×1 and 2×1"):
+        joined([split, Split(torch.zeros(1, 2, 1, 3), torch.tensor([0]), ("d",))])

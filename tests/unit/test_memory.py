@@ -39,6 +39,12 @@ def test_a_job_asks_for_what_was_measured_and_not_for_much_more(estimate, settin
     assert peak < estimate(settings, size) < peak + spare
 
 
+def test_images_beside_count():
+    alone = {"recovery": "reconstruct", "samples": 256}
+    both = memory.recovering(alone | {"beside": ["noise"]}, 224)
+    assert both == memory.recovering(alone | {"samples": 512}, 224) > memory.recovering(alone, 224)
+
+
 @pytest.mark.parametrize("recovery", ["batchnorm", "moments", "reconstruct"])
 def test_recoveries_that_hold_all_images_ask_by_their_number_and_size(recovery):
     asked = {

@@ -146,15 +146,30 @@ def score_function(score):
     return config["scores"][score]["score"]
 
 
+def any_of(names):
+    """A regular expression of these names and nothing else."""
+    return "|".join(map(re.escape, names)) or r"(?!)"
+
+
 def seen_by(score):
     """What a score sees of its source, "images" or "labels"; None: nothing."""
     return NEEDS["scores"][score_function(score)]["sees"]
 
 
+def steps(score):
+    """How a score's masks are made in steps: `rounds` and `between`; None where each is made at once."""
+    return config["scores"][score].get("steps")
+
+
+def beside(entry, source, backbone):
+    """The train images that an entry of `scores` or `recoveries` sees beside those of the source."""
+    return [images(dataset, backbone, "train") for dataset in entry.get("beside", ()) if dataset != source]
+
+
 def criteria():
-    """Every score with every source that it is computed on; data-free scores alone."""
+    """Every score with every source that it is computed on, or that steps are recovered with; other scores alone."""
     for score in config["scores"]:
-        if seen_by(score) is None:
+        if seen_by(score) is None and not steps(score):
             yield score
         else:
             yield from (f"{score}@{source}" for source in config["sources"])

@@ -15,15 +15,18 @@ def target_images(split):
 
 
 def pruned_files(wildcards):
-    """One file a sparsity: masks where nothing is recovered, recovered weights otherwise."""
+    """One file a sparsity: masks where nothing is recovered, else weights, also those of pruning in steps."""
     names = masks(wildcards.recovery)
-    if wildcards.recovery == "none":
-        return [mask_file(wildcards.backbone, wildcards.criterion, wildcards.seed, mask) for mask in names]
-    return [file(paths.RECOVERED, **wildcards, mask=mask) for mask in names]
+    if wildcards.recovery != "none":
+        return {"recovered": [file(paths.RECOVERED, **wildcards, mask=mask) for mask in names]}
+    if steps(Job.parse(wildcards).score):
+        return {"recovered": [file(paths.STEPPED, **wildcards, mask=mask) for mask in names]}
+    return {"masks": [mask_file(wildcards.backbone, wildcards.criterion, wildcards.seed, mask) for mask in names]}
 
 
 rule evaluate:
     input:
+        unpack(pruned_files),
         weights=dense_weights,
         heads=target_heads,
         test=target_images("test"),
@@ -32,7 +35,6 @@ rule evaluate:
             if any(NEEDS["readouts"][readout]["train"] for readout in config["readouts"])
             else []
         ),
-        pruned=pruned_files,
     output:
         rows=RESULTS / paths.EVALUATION,
         predictions=RESULTS / paths.PREDICTIONS,

@@ -1,8 +1,13 @@
+IN_STEPS = [score for score in config["scores"] if steps(score)]
+
+
 rule build_mask:
     input:
         RESULTS / paths.SCORE,
     output:
         RESULTS / paths.MASK,
+    wildcard_constraints:
+        criterion=rf"(?!({any_of(IN_STEPS)})@)[^/]+",
     params:
         mask=lambda wildcards: read_name(wildcards.mask),
         code=lambda wildcards: code("build_mask", entry=read_name(wildcards.mask)["pattern"]),
@@ -15,3 +20,48 @@ rule build_mask:
         **resources(mem_mb=1000, minutes=10),
     script:
         "../scripts/build_mask.py"
+
+
+def between(wildcards):
+    """The settings of the recovery between steps."""
+    return settings_of_recovery(steps(Job.parse(wildcards).score)["between"])
+
+
+def step_images(wildcards):
+    """What the recovery between steps sees: the train images of the criterion's source, and those beside."""
+    job = Job.parse(wildcards)
+    return {
+        "train": images(job.prune_source, job.backbone, "train"),
+        "beside": beside(between(wildcards), job.prune_source, job.backbone),
+    }
+
+
+rule prune_in_steps:
+    input:
+        unpack(step_images),
+        weights=dense_weights,
+        scores=RESULTS / paths.SCORE,
+    output:
+        mask=RESULTS / paths.MASK,
+        weights=intermediate("recovered", paths.STEPPED),
+    wildcard_constraints:
+        criterion=rf"({any_of(IN_STEPS)})@[^/]+",
+    params:
+        backbone=architecture,
+        mask=lambda wildcards: read_name(wildcards.mask),
+        rounds=lambda wildcards: steps(Job.parse(wildcards).score)["rounds"],
+        recovery=between,
+        code=lambda wildcards: code(
+            "prune_in_steps",
+            *modules("recoveries", between(wildcards)["recovery"]),
+            entry=read_name(wildcards.mask)["pattern"],
+        ),
+    log:
+        log_of(paths.STEPPED),
+    benchmark:
+        costs_of(paths.STEPPED)
+    threads: config["threads"]
+    resources:
+        **computing_resources(mem_mb=memory(recovering, between), minutes=240),
+    script:
+        "../scripts/prune_in_steps.py"

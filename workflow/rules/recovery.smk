@@ -1,19 +1,28 @@
-def recovery_settings(wildcards):
-    """The entry of a chain's last link; where a recovery is tried is the study's affair."""
+def settings_of_recovery(name):
+    """An entry's own settings; where a recovery is tried is the study's affair."""
     tried = ("sparsities", "backbones", "scores")
-    settings = config["recoveries"][Job.parse(wildcards).link]
-    own = {key: value for key, value in settings.items() if key not in tried}
+    own = {key: value for key, value in config["recoveries"][name].items() if key not in tried}
     return own | plugin("recoveries", own["recovery"])
 
 
+def recovery_settings(wildcards):
+    """The settings of a chain's last link."""
+    return settings_of_recovery(Job.parse(wildcards).link)
+
+
 def recovery_files(wildcards):
-    """The source's train images; its head, where labels are read; what the links before the last have recovered."""
-    job = Job.parse(wildcards)
+    """The source's train images; its head, where labels are read, else the images beside; the weights to go on from,
+    of the links before the last or of pruning in steps."""
+    job, settings = Job.parse(wildcards), recovery_settings(wildcards)
     files = {"train": images(job.tuned_on, job.backbone, "train")}
-    if NEEDS["recoveries"][recovery_settings(wildcards)["recovery"]]["labels"]:
+    if NEEDS["recoveries"][settings["recovery"]]["labels"]:
         files["head"] = head(job.tuned_on, job.backbone)
+    else:
+        files["beside"] = beside(settings, job.tuned_on, job.backbone)
     if job.earlier:
         files["earlier"] = file(paths.RECOVERED, **dict(wildcards) | {"recovery": job.earlier})
+    elif steps(job.score):
+        files["earlier"] = file(paths.STEPPED, **wildcards)
     return files
 
 

@@ -1,9 +1,13 @@
 def source_files(wildcards):
-    """What the criterion sees of its source: the train images, and the head where it sees labels."""
+    """What the criterion sees: the source's train images and those beside them, and its head where it sees labels."""
     job = Job.parse(wildcards)
     sees = seen_by(job.score)
-    files = {"train": images(job.prune_source, wildcards.backbone, "train")} if sees else {}
-    return files | ({"head": head(job.prune_source, wildcards.backbone)} if sees == "labels" else {})
+    if sees is None:
+        return {}
+    files = {"train": images(job.prune_source, job.backbone, "train")}
+    if sees == "labels":
+        return files | {"head": head(job.prune_source, job.backbone)}
+    return files | {"beside": beside(config["scores"][job.score], job.prune_source, job.backbone)}
 
 
 def whole_score_settings(wildcards):
@@ -11,7 +15,7 @@ def whole_score_settings(wildcards):
 
 
 def score_settings(wildcards):
-    settings = whole_score_settings(wildcards)
+    settings = {key: value for key, value in whole_score_settings(wildcards).items() if key != "steps"}
     return settings | plugin("scores", settings["score"])
 
 

@@ -12,6 +12,7 @@ from prunetransfer.storage.artifacts import write_tensors
 with stage(snakemake):
     settings, seed, files = dict(snakemake.params.score), int(snakemake.wildcards.seed), snakemake.input
     score = find("scores", settings.pop("score"), settings.pop("plugin", None))
+    settings.pop("beside", None)  # among the input, by its files
     device = prepare_process(snakemake.threads, seed)
     source = Source(
         load_backbone(snakemake.params.backbone, files.weights, device),
@@ -19,6 +20,7 @@ with stage(snakemake):
         read_split(files.train) if files.get("train") else None,
         seed,
         snakemake.params.size,
+        [read_split(file) for file in files.get("beside", [])],
     )
     scores = {name: values.cpu().numpy() for name, values in score.function(source, **settings).items()}
     write_tensors(snakemake.output[0], scores, source.record | {"settings": snakemake.params.score})

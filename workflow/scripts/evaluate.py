@@ -16,13 +16,14 @@ with stage(snakemake):
     job, files = Job.parse(snakemake.wildcards), snakemake.input
     device = prepare_process(snakemake.threads, job.seed)
     backbone = load_backbone(snakemake.params.backbone, files.weights, device)
-    evaluate = evaluate_masks if job.recovery == "none" else evaluate_recovered
+    masks = files.get("masks")
+    evaluate, pruned = (evaluate_masks, masks) if masks else (evaluate_recovered, files.recovered)
     rows, predictions = [], []
     for i, target in enumerate(snakemake.params.targets):
         head, test = read_head(files.heads[i], device), read_split(files.test[i])
         train = read_split(files.train[i]) if files.train else None
         data = Target(head, test, snakemake.params.readouts, train)
-        measured, answered = evaluate(backbone, data, files.pruned)
+        measured, answered = evaluate(backbone, data, pruned)
         rows += [row | job.key_columns | {"target": target} for row in measured]
         predictions += [row | {"target": target} for row in answered]
     write_table(snakemake.output.rows, pd.DataFrame(rows), EVALUATION)

@@ -19,6 +19,7 @@ from prunetransfer.training.saved_state import SavedState
 with stage(snakemake):
     settings, seed = dict(snakemake.params.recovery), Job.parse(snakemake.wildcards).seed
     recovery = find("recoveries", settings.pop("recovery"), settings.pop("plugin", None))
+    settings.pop("beside", None)  # among the input, by its files
     device = prepare_process(snakemake.threads, seed)
     dense, backbone = (load_backbone(snakemake.params.backbone, snakemake.input.weights, device) for _ in range(2))
     mask = load_mask(snakemake.input.mask, device)
@@ -33,7 +34,8 @@ with stage(snakemake):
     made_with = {**snakemake.params, "device": device_name(device)}
     saved = SavedState(snakemake.output[0], made_with, snakemake.input)
     resumable = saved if recovery.needs["resumable"] else None
-    curve = recovery.function(Case(backbone, dense, mask, head, train, seed, resumable), **settings)
+    beside = [replace(read_split(file), labels=None) for file in snakemake.input.get("beside", [])]
+    curve = recovery.function(Case(backbone, dense, mask, head, train, seed, resumable, beside), **settings)
     check_pruned(backbone, mask, train.images[:1])
     tensors = {key: tensor.cpu().numpy() for key, tensor in backbone.network.state_dict().items()}
     described = {key: read_metadata(snakemake.input.mask)[key] for key in DESCRIBED_BY}

@@ -203,6 +203,48 @@ class Score(BaseModel):
     ] = None
 
 
+class Unlabelled(BaseModel):
+    """What a score or a recovery that reads no labels may be given."""
+
+    beside: Annotated[
+        Several[DatasetName],
+        Field(
+            min_length=0,
+            description="Datasets whose train images it sees beside those of the source, `samples` of each; none of "
+            "them may share images with a target.",
+        ),
+    ] = ()
+
+
+class Steps(Section):
+    """Pruning in steps."""
+
+    rounds: Annotated[
+        Annotated[int, Field(ge=2)],
+        Field(description="n; after step k of n the sparsity is 1 − (1 − q)^(k/n), q the final one."),
+    ]
+    between: Annotated[
+        str,
+        Field(
+            description="The entry of `recoveries` that recovers the backbone after each step but the last; one that "
+            "reads no labels."
+        ),
+        says(between=True, allowed="the name of a recovery that reads no labels"),
+    ]
+
+
+class Quadratic(BaseModel):
+    """What a score that is w_j² times something which does not depend on w may be given."""
+
+    steps: Annotated[
+        Steps,
+        Field(
+            description="Where it is given, each sparsity is reached in steps. A step ranks the weights as they have "
+            "been recovered by then, with the curvature of the dense backbone."
+        ),
+    ] = None
+
+
 class Tried(BaseModel):
     """Where a recovery is tried."""
 

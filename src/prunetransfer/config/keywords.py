@@ -166,6 +166,19 @@ def links(study: Study, validator, rule: bool, value: dict, node: dict) -> Error
 
 
 @keyword(str)
+def between(study: Study, validator, rule: bool, value: str, node: dict) -> Errors:
+    functions = study.schema["$defs"]["recoveries"]
+    recoveries = study.config.get("recoveries")
+    known = {
+        name: dig(functions, str(dig(entry, "recovery")), "needs")
+        for name, entry in (recoveries if isinstance(recoveries, dict) else {}).items()
+    }
+    unlabelled = [name for name, needs in known.items() if needs and not needs["labels"]]
+    if value not in unlabelled:
+        yield ValidationError(no_such("recovery without labels", value, unlabelled))
+
+
+@keyword(str)
 def checkpoint(study: Study, validator, rule: bool, value: str, node: dict) -> Errors:
     if value.startswith(PREFIX):
         if "/" not in value and value not in shipped():

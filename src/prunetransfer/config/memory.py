@@ -37,7 +37,7 @@ def scoring(settings: Mapping[str, Any], size: int) -> int:
     if "samples" not in settings:
         return PROCESS + 4 * COPY
     if settings["score"] == "sparsegpt":
-        return round(PROCESS + 2 * COPY + _side_by_side(settings["samples"], size))
+        return round(PROCESS + 2 * COPY + _side_by_side(_images(settings), size))
     needed = PROCESS + 4 * COPY + _gradients(settings["samples"], size)
     if settings["score"] == "kfac":
         needed += FACTORS
@@ -53,10 +53,15 @@ def recovering(settings: Mapping[str, Any], size: int) -> int:
         case "compensate":
             needed = _with_blocks(needed + 2 * COPY + _gradients(settings["samples"], size), None)
         case "batchnorm":
-            needed += _held(settings["samples"], size, FORWARD)
+            needed += _held(_images(settings), size, FORWARD)
         case "moments" | "reconstruct":
-            needed += _side_by_side(settings["samples"], size)
+            needed += _side_by_side(_images(settings), size)
     return round(needed)
+
+
+def _images(settings: Mapping[str, Any]) -> int:
+    """All that a recovery or a score sees: `samples` of the source, and of each dataset beside it."""
+    return settings["samples"] * (1 + len(settings.get("beside", ())))
 
 
 def _side_by_side(samples: int, size: int) -> float:

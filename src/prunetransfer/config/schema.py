@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, create_model
 
-from prunetransfer.config.entries import Chain, Dataset, Nothing, Recipe, Recovery, Score, View
+from prunetransfer.config.entries import Chain, Dataset, Nothing, Quadratic, Recipe, Recovery, Score, Unlabelled, View
 from prunetransfer.config.study import Study
 from prunetransfer.config.words import types
 from prunetransfer.settings.registry import MODULES, PACKAGE, REGISTRY, Entry, keywords
@@ -66,8 +66,7 @@ def _definition(section: str, name: str, entry: Entry) -> dict[str, Any]:
     if section == "readouts":
         keys = [p.name for p in keywords(entry.function)]
         return about | {"needs": {**entry.needs, "keys": keys}}
-    base = entry.model or BaseModel
-    own = node_of(create_model(name, __base__=base, **_fields(entry.function)))
+    own = node_of(create_model(name, __base__=_bases(entry), **_fields(entry.function)))
     own = {key: value for key, value in own.items() if key != "description"}
     if section == "pretrain":
         return about | {"properties": own["properties"], "needs": dict(entry.needs)}
@@ -78,11 +77,23 @@ def _definition(section: str, name: str, entry: Entry) -> dict[str, Any]:
     if section == "datasets":  # how images are prepared comes last
         inner = {p.name: inner[p.name] for p in keywords(entry.function) if p.name in inner} | inner
     own["properties"] = inner | shared if section == "recoveries" else shared | inner
-    if section == "scores" and not inner:
-        own["refuses"] = "{score} reads no data"
+    if section == "scores" and entry.needs["sees"] is None and not keywords(entry.function):
+        own["refuses"] = f"{{score}} reads no data; allowed are {', '.join(own['properties'])}"
     if section in ("scores", "recoveries"):  # an entry left empty
         own |= OR_NULL
     return about | own | {"additionalProperties": False, "needs": dict(entry.needs)}
+
+
+def _bases(entry: Entry) -> tuple[type[BaseModel], ...]:
+    """The models of settings that a function takes beside its own."""
+    needs = entry.needs
+    unlabelled = needs.get("sees") == "images" or needs.get("labels") is False
+    return (
+        *([entry.model] if entry.model else []),
+        *([Unlabelled] if unlabelled else []),
+        *([Quadratic] if needs.get("quadratic") else []),
+        BaseModel,
+    )
 
 
 def _own(section: str) -> dict[str, Entry]:

@@ -10,7 +10,7 @@ import datetime
 import json
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from prunetransfer.config.data_configs import complete_backbones
 from prunetransfer.config.keywords import KEYWORDS, Study, breaches, dig
 from prunetransfer.config.plugins import with_plugins
 from prunetransfer.config.words import must_be, path, types
+from prunetransfer.datasets.origins import own_sources
 from prunetransfer.runtime.messages import show
 
 DEEPEST = 20
@@ -49,7 +50,22 @@ def validate_config(config: Any, schema: Path | dict, root: Path) -> dict:
     if problems:
         raise ConfigError("\n".join(sorted(set(problems))))
     filled = _filled(config, schema, config)
-    return filled | {"datasets": {name: _resolved(filled["datasets"], name) for name in filled["datasets"]}}
+    filled |= {"datasets": {name: _resolved(filled["datasets"], name) for name in filled["datasets"]}}
+    if problems := list(_seen_targets(filled)):
+        raise ConfigError("\n".join(problems))
+    return filled
+
+
+def _seen_targets(config: dict) -> Iterator[str]:
+    """A line for each dataset `beside` a source that shows images of a target: it would no longer be unseen."""
+    datasets, targets = config["datasets"], config["targets"]
+    for section in ("scores", "recoveries"):
+        for name, entry in config[section].items():
+            for index, dataset in enumerate((entry or {}).get("beside", ())):
+                shown = [target for target, by in own_sources(datasets, [dataset], targets).items() if by]
+                if shown:
+                    place, others = path([section, name, "beside", index]), "datasets that share none with a target"
+                    yield f"{place} = {dataset!r}: it shows images of the target {shown[0]}; allowed are {others}"
 
 
 def load_schema(schema: Path | dict) -> dict:

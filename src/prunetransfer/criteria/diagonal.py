@@ -8,7 +8,7 @@ from prunetransfer.settings.registry import score
 from prunetransfer.settings.types import LabelDraws, Loss, Matrix, Samples, Sampling
 
 
-@score(sees="labels")
+@score(sees="labels", quadratic=True)
 def diagonal(
     source: Source,
     *,

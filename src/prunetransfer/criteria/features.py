@@ -20,7 +20,7 @@ from prunetransfer.settings.types import Count, Relative, Unlabelled
 LEAST_VARIANCE = 0.01
 
 
-@score(sees="images")
+@score(sees="images", quadratic=True)
 def features(
     source: Source,
     *,

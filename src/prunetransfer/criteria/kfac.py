@@ -13,7 +13,7 @@ from prunetransfer.settings.registry import score
 from prunetransfer.settings.types import LabelDraws, Loss, Matrix, Relative, Samples, Sampling
 
 
-@score(sees="labels")
+@score(sees="labels", quadratic=True)
 def kfac(
     source: Source,
     *,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,8 +21,9 @@ Scores = dict[str, Tensor]
 class Source:
     """The dense backbone, which a score leaves as it is, with the head and the train images of the source.
 
-    head: None to a score that sees no labels; train: None to one that sees nothing. size: height and width of the
-    images that the backbone reads. record: what the score says of itself, anything JSON can hold, for its file.
+    head: None to a score that sees no labels; train: None to one that sees nothing. beside: images of other datasets,
+    for a score that sees no labels. size: height and width of the images that the backbone reads. record: what the
+    score says of itself, anything JSON can hold, for its file.
     """
 
     backbone: Backbone
@@ -30,6 +31,7 @@ class Source:
     train: Split | None = None
     seed: int = 0
     size: int = 224
+    beside: Sequence[Split] = ()
     record: dict[str, Any] = field(default_factory=dict)
 
     def weights(self) -> dict[str, Tensor]:
@@ -37,8 +39,9 @@ class Source:
         return {name: weight.detach() for name, weight in self.backbone.prunable().items()}
 
     def draw(self, samples: int, sampling: str = "uniform") -> Split:
-        """At most `samples` train images, drawn with the seed by `sampling`; the record says how."""
-        drawn, record = draw_images(self.train, samples, sampling, self.seed)
+        """At most `samples` train images, and as many of each dataset beside them, drawn with the seed by `sampling`;
+        the record says how."""
+        drawn, record = draw_images(self.train, samples, sampling, self.seed, self.beside)
         self.record.update(record)
         return drawn
 

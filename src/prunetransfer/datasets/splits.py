@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,13 +61,42 @@ def uniform_subset(labels: Tensor, count: int, seed: int) -> Tensor:
 SAMPLINGS = {"balanced": balanced_subset, "uniform": uniform_subset}
 
 
-def draw_images(split: Split, count: int, sampling: str, seed: int) -> tuple[Split, dict[str, Any]]:
-    """min(count, n) images drawn by one of SAMPLINGS, and the record of the draw: how, its seed, images a class."""
-    chosen = SAMPLINGS[sampling](split.labels, count, seed)
-    drawn = Split(split.images[chosen], split.labels[chosen], split.classes)
-    counts = drawn.labels.bincount(minlength=len(split.classes)).tolist()
-    per_class = dict(zip(split.classes, counts, strict=True))
-    return drawn, {"images": {"sampling": sampling, "seed": seed, "per_class": per_class}}
+def draw_images(
+    split: Split, count: int, sampling: str, seed: int, beside: Sequence[Split] = ()
+) -> tuple[Split, dict[str, Any]]:
+    """min(count, n) images drawn by one of SAMPLINGS, and the record of the draw: how, its seed, images a class.
+
+    beside: splits of which as many are drawn in the same way, and which the images drawn are joined with.
+    """
+    drawn = [_part(each, SAMPLINGS[sampling](each.labels, count, seed)) for each in (split, *beside)]
+    record = {"sampling": sampling, "seed": seed, "per_class": _per_class(drawn[0])}
+    if beside:
+        record["beside"] = [_per_class(each) for each in drawn[1:]]
+    return joined(drawn), {"images": record}
+
+
+def _part(split: Split, chosen: Tensor) -> Split:
+    return Split(split.images[chosen], split.labels[chosen], split.classes)
+
+
+def _per_class(split: Split) -> dict[str, int]:
+    return dict(zip(split.classes, split.labels.bincount(minlength=len(split.classes)).tolist(), strict=True))
+
+
+def joined(splits: Sequence[Split]) -> Split:
+    """The images of all, in order; the classes of each follow those of the one before. Raises ValueError where the
+    images differ in size."""
+    if len(splits) == 1:
+        return splits[0]
+    if len({split.images.shape[1:] for split in splits}) > 1:
+        sizes = " and ".join("×".join(map(str, split.images.shape[1:3])) for split in splits)
+        raise ValueError(f"images that are used together must be of one size, not {sizes}")
+    before = [sum(len(split.classes) for split in splits[:k]) for k in range(len(splits))]
+    return Split(
+        torch.cat([split.images for split in splits]),
+        torch.cat([split.labels + first for split, first in zip(splits, before, strict=True)]),
+        tuple(name for split in splits for name in split.classes),
+    )
 
 
 def _shuffled(labels: Tensor, count: int, seed: int) -> Tensor:

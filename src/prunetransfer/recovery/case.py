@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from prunetransfer.datasets.splits import Split, uniform_subset
@@ -19,7 +20,8 @@ class Case:
 
     dense: the backbone before it was pruned. mask: name → bool tensor of the layer's shape, on the backbone's device;
     False where a weight is pruned. train: the source's train images; to a recovery without labels they come without,
-    and head is None. saved: where a run that was killed is to go on from, for a recovery that is resumable.
+    and head is None. saved: where a run that was killed is to go on from, for a recovery that is resumable. beside:
+    images of other datasets, for a recovery without labels.
     """
 
     backbone: Backbone
@@ -29,7 +31,10 @@ class Case:
     train: Split
     seed: int
     saved: SavedState | None = None
+    beside: Sequence[Split] = ()
 
     def images(self, samples: int) -> Tensor:
-        """At most `samples` of the train images, drawn uniformly with the seed: uint8 [n, size, size, 3]."""
-        return self.train.images[uniform_subset(self.train.images, samples, self.seed)]
+        """At most `samples` of the train images, and as many of each dataset beside them, drawn uniformly with the
+        seed: uint8 [n, size, size, 3]."""
+        sets = [split.images for split in (self.train, *self.beside)]
+        return torch.cat([images[uniform_subset(images, samples, self.seed)] for images in sets])

@@ -55,12 +55,13 @@ def dataset_kind(*, images: type | None = None, downloaded_by: Sequence[str] = (
     return _register("datasets", images, downloaded_by=list(downloaded_by))
 
 
-def score(*, sees: str | None) -> Callable:
+def score(*, sees: str | None, quadratic: bool = False) -> Callable:
     """Register `score(source, *, …)`: name → one number ≥ 0 a prunable weight of a `criteria.source.Source`.
 
     sees: what of the source it reads, "images" alone or also "labels" and the source's head; None: nothing.
+    quadratic: is it w_j² times something that does not depend on w? Such a score can prune in steps.
     """
-    return _register("scores", sees=sees)
+    return _register("scores", sees=sees, quadratic=quadratic)
 
 
 def recovery(*, labels: bool, resumable: bool = False) -> Callable:

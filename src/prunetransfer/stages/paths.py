@@ -12,6 +12,8 @@ IMAGES = PREPARED + "/{split}.safetensors"
 HEAD = "heads/{backbone}/{dataset}.safetensors"
 SCORE = "scores/{backbone}/{criterion}/seed{seed}.safetensors"
 MASK = "masks/{backbone}/{criterion}/seed{seed}/{mask}.safetensors"
+# The weights that pruning in steps leaves with a mask: recovered after each step but the last.
+STEPPED = "masks/{backbone}/{criterion}/seed{seed}/{mask}.weights.safetensors"
 RECOVERED = "recovered/{recovery}/{backbone}/{criterion}/seed{seed}/{mask}.safetensors"
 EVALUATION = "evaluations/{backbone}/{criterion}/{recovery}/{targets}/seed{seed}.parquet"
 PREDICTIONS = "evaluations/{backbone}/{criterion}/{recovery}/{targets}/seed{seed}.predictions.parquet"

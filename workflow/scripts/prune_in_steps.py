@@ -1,0 +1,40 @@
+"""Prune in steps: rank, prune, recover, until the sparsity is reached."""
+
+from dataclasses import replace
+from functools import partial
+
+from prunetransfer.datasets.splits import read_split
+from prunetransfer.models.backbones import load_backbone
+from prunetransfer.models.trial import check_pruned
+from prunetransfer.pruning.apply import mask_tensors
+from prunetransfer.pruning.masks import DESCRIBED_BY, write_mask
+from prunetransfer.recovery.steps import prune_in_steps
+from prunetransfer.runtime.devices import prepare_process
+from prunetransfer.settings.registry import find
+from prunetransfer.stages.jobs import Job
+from prunetransfer.stages.stage import stage
+from prunetransfer.storage.artifacts import read_metadata, read_tensors, write_tensors
+
+with stage(snakemake):
+    asked, settings, files = snakemake.params.mask, dict(snakemake.params.recovery), snakemake.input
+    recovery = find("recoveries", settings.pop("recovery"), settings.pop("plugin", None))
+    settings.pop("beside")  # among the input, by its files
+    seed = Job.parse(snakemake.wildcards).seed
+    device = prepare_process(snakemake.threads, seed)
+    dense = load_backbone(snakemake.params.backbone, files.weights, device)
+    train, *beside = (replace(read_split(file), labels=None) for file in (files.train, *files.beside))
+    mask, backbone = prune_in_steps(
+        dense,
+        read_tensors(files.scores),
+        rounds=snakemake.params.rounds,
+        recover=partial(recovery.function, **settings),
+        train=train,
+        seed=seed,
+        beside=beside,
+        **asked,
+    )
+    check_pruned(backbone, mask_tensors(mask, device), train.images[:1])
+    tensors = {key: tensor.cpu().numpy() for key, tensor in backbone.network.state_dict().items()}
+    write_mask(snakemake.output.mask, mask, asked)
+    described = {key: read_metadata(snakemake.output.mask)[key] for key in DESCRIBED_BY}
+    write_tensors(snakemake.output.weights, tensors, described)
