@@ -75,7 +75,7 @@ WRONG = [
         "datasets/mine/kind",
         "foldr",
         "datasets.mine.kind = 'foldr': no such kind; defined are digits, folder, glyphs, huggingface, npz, parquet, "
-        "textures, torchvision. "
+        "procedural, textures, torchvision. "
         "Did you mean 'folder'?",
     ),
     (

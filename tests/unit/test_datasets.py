@@ -59,7 +59,7 @@ def test_samples_refuse_labels_that_name_nothing(labels, classes, complaint):
 @pytest.mark.parametrize(
     ("kind", "split", "settings", "complaints"),
     [
-        ("glyph", "train", {}, ["'glyph'", "digits, folder, glyphs, huggingface, npz, parquet, textures, torchvision"]),
+        ("glyph", "train", {}, ["'glyph'", "digits, folder, glyphs, huggingface, npz, parquet, procedural, textures,"]),
         ("digits", "val", {}, ["'val'", "train, test"]),
         ("textures", "train", {"sed": 1}, ["'textures'", "'sed'", "seed, train_per_class, test_per_class"]),
         ("folder", "train", {}, ["'folder'", "'path'"]),

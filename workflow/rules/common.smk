@@ -13,6 +13,7 @@ from snakemake.utils import update_config
 from prunetransfer.config import ConfigError, validate_config
 from prunetransfer.config.extending import extended, family
 from prunetransfer.config.groups import pretraining_groups, recovery_methods, several_pretrainings
+from prunetransfer.config.labels import labelled, reads_labels
 from prunetransfer.config.pins import pin
 from prunetransfer.config.plugins import needs
 from prunetransfer.config.reading import from_command_line, refuse_duplicate_keys
@@ -60,6 +61,7 @@ TARGETS = {
     for start in range(0, len(config["targets"]), config["targets_per_job"])
     for group in [config["targets"][start : start + config["targets_per_job"]]]
 }
+LABELLED = labelled(config["datasets"], NEEDS["datasets"])
 METHODS = recovery_methods(config["recoveries"])
 GPU = bool(list(Path("/dev").glob("nvidia[0-9]*"))) if config["gpu"] == "auto" else config["gpu"]
 
@@ -166,13 +168,23 @@ def beside(entry, source, backbone):
     return [images(dataset, backbone, "train") for dataset in entry.get("beside", ()) if dataset != source]
 
 
+def sources_of(*needs):
+    """The sources that scores or recoveries of these needs are given: without labels, only if none of them reads any."""
+    return [source for source in config["sources"] if source in LABELLED or not any(map(reads_labels, needs))]
+
+
+def recovery_needs(recovery):
+    """What each link of a recovery needs."""
+    return [NEEDS["recoveries"][config["recoveries"][link]["recovery"]] for link in recovery.split("+")]
+
+
 def criteria():
     """Every score with every source that it is computed on, or that steps are recovered with; other scores alone."""
     for score in config["scores"]:
         if seen_by(score) is None and not steps(score):
             yield score
         else:
-            yield from (f"{score}@{source}" for source in config["sources"])
+            yield from (f"{score}@{source}" for source in sources_of(NEEDS["scores"][score_function(score)]))
 
 
 def recoveries(backbone, criterion):
@@ -182,8 +194,8 @@ def recoveries(backbone, criterion):
         if recovery == "none":
             yield recovery
         elif backbone in settings["backbones"] and job.score in settings["scores"]:
-            sources = [job.prune_source] if job.prune_source else config["sources"]
-            yield from (f"{recovery}@{tuned_on}" for tuned_on in sources)
+            own = sources_of(*recovery_needs(recovery))
+            yield from (f"{recovery}@{tuned_on}" for tuned_on in own if job.prune_source in (None, tuned_on))
 
 
 def seeds(criterion, recovery="none"):

@@ -1,7 +1,10 @@
 # The loss of every task around the dense weights, where the config asks for it.
 LANDSCAPE = config.get("landscape")
-# Tasks are the targets, in the groups of the evaluation, and sources that are no target, alone.
-TASKS = TARGETS | {source: [source] for source in config["sources"] if source not in config["targets"]}
+# Tasks are the targets, in the groups of the evaluation, and sources that are no target, alone; without labels there is
+# no loss.
+TASKS = TARGETS | {
+    source: [source] for source in config["sources"] if source in LABELLED and source not in config["targets"]
+}
 TASK_NAMES = [task for group in TASKS.values() for task in group]
 
 

@@ -18,6 +18,7 @@ from jsonschema import ValidationError
 
 from prunetransfer.config.data_configs import complete_backbones
 from prunetransfer.config.keywords import KEYWORDS, Study, breaches, dig
+from prunetransfer.config.labels import without_labels
 from prunetransfer.config.plugins import with_plugins
 from prunetransfer.config.words import must_be, path, types
 from prunetransfer.datasets.origins import own_sources
@@ -50,8 +51,9 @@ def validate_config(config: Any, schema: Path | dict, root: Path) -> dict:
     if problems:
         raise ConfigError("\n".join(sorted(set(problems))))
     filled = _filled(config, schema, config)
+    problems = without_labels(filled, schema["$defs"])
     filled |= {"datasets": {name: _resolved(filled["datasets"], name) for name in filled["datasets"]}}
-    if problems := list(_seen_targets(filled)):
+    if problems := [*problems, *_seen_targets(filled)]:
         raise ConfigError("\n".join(problems))
     return filled
 

@@ -32,7 +32,7 @@ def load_samples(
     settings: the arguments of the kind's function, and as `selections` those of the views that it is then seen through.
     data_root: where the user's relative paths start. downloads: the folder of downloaded datasets. plugin: where the
     kind is found, as of `registry.find`. Raises ValueError for an unknown kind, split or setting, for fewer than two
-    classes or a class that has no image, and for whatever the kind or a view refuses.
+    classes or a class that has no image, if its labels are a task, and for whatever the kind or a view refuses.
     """
     known = sorted(module.name for module in pkgutil.iter_modules(kinds.__path__))
     if not plugin and kind not in known:
@@ -58,7 +58,8 @@ def load_samples(
         before = [*samples.classes_before, samples.classes]
         samples = replace(view(samples, split, selection), classes_before=before)
     what = f"{settings.get('path') or settings.get('name') or kind}, {split} split"
-    _refuse_no_task(samples, what, getattr(entry.module, "TAKEN", ""))
+    if entry.needs["labelled"]:
+        _refuse_no_task(samples, what, getattr(entry.module, "TAKEN", ""))
     return samples
 
 

@@ -13,6 +13,7 @@ Entry = Mapping[str, Any]
 DECIDED_BY = {
     "digits": (),
     "glyphs": (),
+    "procedural": (),
     "textures": (),
     "folder": ("path",),
     "npz": ("path",),

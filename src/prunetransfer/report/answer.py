@@ -155,6 +155,8 @@ def _gained(kept: pd.DataFrame) -> list[str]:
     """Where each recovery raises mean retention most. kept: rows of RETENTION of one backbone and role."""
     same = ["score", "sparsity"]
     pairs = kept[kept["recovery"] != "none"].merge(kept[kept["recovery"] == "none"], on=same, suffixes=("", "_bare"))
+    # Means over other (source, target) pairs tell nothing: what reads labels is not tried on a source without.
+    pairs = pairs[pairs["cases"] == pairs["cases_bare"]]
     pairs = pairs.assign(gain=pairs["retention"] - pairs["retention_bare"]).sort_values("gain", ascending=False)
     most = pairs[pairs["gain"] > 0].drop_duplicates("recovery")
     told = [

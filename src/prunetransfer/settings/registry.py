@@ -44,15 +44,16 @@ class Entry:
 REGISTRY: dict[str, dict[str, Entry]] = {section: {} for section in MODULES}
 
 
-def dataset_kind(*, images: type | None = None, downloaded_by: Sequence[str] = ()) -> Callable:
+def dataset_kind(*, labelled: bool = True, images: type | None = None, downloaded_by: Sequence[str] = ()) -> Callable:
     """Register `kind(split, *, …) -> Samples`: one split, "train" or "test", of a dataset.
 
-    images: the settings of their preparation, `types.Gathered` or `types.Encoded`; None, where nothing can be wrong
-    with them. downloaded_by: the settings that decide which files the `download` of its module fetches. A kind that
-    asks by keyword for `data_root` is given the folder that relative paths start from, one that asks for `folder` the
-    files that were fetched.
+    labelled: are its labels a task? If not, it is a source alone, of scores and recoveries that read no labels. images:
+    the settings of their preparation, `types.Gathered` or `types.Encoded`; None, where nothing can be wrong with them.
+    downloaded_by: the settings that decide which files the `download` of its module fetches. A kind that asks by
+    keyword for `data_root` is given the folder that relative paths start from, one that asks for `folder` the files
+    that were fetched.
     """
-    return _register("datasets", images, downloaded_by=list(downloaded_by))
+    return _register("datasets", images, labelled=labelled, downloaded_by=list(downloaded_by))
 
 
 def score(*, sees: str | None, quadratic: bool = False) -> Callable:
@@ -80,9 +81,12 @@ def readout(*, train: bool) -> Callable:
     return _register("readouts", train=train)
 
 
-def objective(name: str) -> Callable:
-    """Register a class of `training.pretraining.Pretraining`, whose settings are the keywords of its `__init__`."""
-    return _register("pretrain", name=name)
+def objective(name: str, *, labels: bool) -> Callable:
+    """Register a class of `training.pretraining.Pretraining`, whose settings are the keywords of its `__init__`.
+
+    labels: does it train on labels?
+    """
+    return _register("pretrain", name=name, labels=labels)
 
 
 def _register(section: str, model: type | None = None, *, name: str | None = None, **needs: Any) -> Callable:

@@ -24,7 +24,7 @@ COLD, WARM = 0.04, 0.07  # the teacher's temperature at first and after the warm
 STEPS_OF_MOMENTUM = 1000
 
 
-@objective("dino")
+@objective("dino", labels=False)
 class Dino(Pretraining):
     """A student agrees with a slow teacher that sees another view; the teacher is kept (Caron et al. 2021,
     arXiv 2104.14294)."""

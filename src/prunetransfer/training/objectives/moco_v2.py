@@ -24,7 +24,7 @@ DIMENSION = 128
 PARTS = 4
 
 
-@objective("moco-v2")
+@objective("moco-v2", labels=False)
 class MoCoV2(Pretraining):
     """Another view of the same image is told from a queue of other images (Chen et al. 2020, arXiv 2003.04297)."""
 

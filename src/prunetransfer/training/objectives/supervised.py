@@ -16,7 +16,7 @@ from prunetransfer.training.augmentation import resize, shift_and_flip
 from prunetransfer.training.pretraining import Pretraining
 
 
-@objective("supervised")
+@objective("supervised", labels=True)
 class Supervised(Pretraining):
     """Cross-entropy on the images' own labels."""
 
