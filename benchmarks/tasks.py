@@ -87,6 +87,13 @@ def backbone_of(settings: Mapping[str, Any]) -> Backbone:
     return backbone
 
 
+def procedural(name: str) -> Split:
+    """Images made from nothing, as a backbone reads them."""
+    config = next(config for config in map(config_of, STUDIES) if name in config["backbones"])
+    config = config | {"datasets": {"procedural": {"kind": "procedural"}}}
+    return split_of("procedural", "train", config, config["backbones"][name])
+
+
 def split_of(task: str, split: str, config: Mapping[str, Any], settings: Mapping[str, Any]) -> Split:
     """A split of a config's dataset, prepared once as a backbone's entry has it."""
     preparation = Preparation(*(settings[key] for key in ("size", "interpolation", "crop", "crop_mode")))
