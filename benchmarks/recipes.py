@@ -31,6 +31,7 @@ from prunetransfer.pruning.apply import mask_tensors
 from prunetransfer.recovery.case import Case
 from prunetransfer.recovery.moments import moments
 from prunetransfer.recovery.reconstruct import reconstruct
+from prunetransfer.recovery.refine import refine
 from prunetransfer.recovery.steps import prune_in_steps
 from prunetransfer.settings.registry import find
 
@@ -43,10 +44,12 @@ STATES = {"none": None, "reconstruct": reconstruct, "reconstruct+moments": momen
 
 @dataclass(frozen=True)
 class Recipe:
-    """A score, the sets of images that it and the recovery see, and the steps in which a mask is made."""
+    """A score, the sets of images that it and the recovery see, the steps in which a mask is made, and whether the last
+    mask is refined."""
 
     images: Sequence[str] = (SOURCE,)
     rounds: int = 1
+    refined: bool = False
     score: str = "features"
 
 
@@ -57,8 +60,11 @@ RECIPES = {
     "source + procedural": Recipe((SOURCE, PROCEDURAL)),
     "source + procedural, 2 steps": Recipe((SOURCE, PROCEDURAL), rounds=2),
     "source + procedural, 4 steps": Recipe((SOURCE, PROCEDURAL), rounds=4),
+    "source + procedural, refined": Recipe((SOURCE, PROCEDURAL), refined=True),
+    "source + procedural, 4 steps, refined": Recipe((SOURCE, PROCEDURAL), rounds=4, refined=True),
     "procedural": Recipe((PROCEDURAL,)),
     "procedural, 4 steps": Recipe((PROCEDURAL,), rounds=4),
+    "procedural, 4 steps, refined": Recipe((PROCEDURAL,), rounds=4, refined=True),
 }
 # By the first word of a backbone's name: the source, the sparsities, and images of each task to measure on.
 PLANS = {
@@ -128,9 +134,12 @@ def _rows(
     scores = {name: values.numpy() for name, values in scores.items()}
     scored = time.process_time() - start
     recover = partial(reconstruct, samples=samples)
+    making = {"recover": recover, "train": train, "seed": seed, "beside": beside}
+    if recipe.refined:
+        making["refine"] = partial(refine, samples=samples)
     for sparsity in sparsities:
         start = time.process_time()
-        mask, backbone = prune_in_steps(bench.backbone, scores, sparsity, recipe.rounds, recover, train, seed, beside)
+        mask, backbone = prune_in_steps(bench.backbone, scores, sparsity, recipe.rounds, **making)
         case = Case(backbone, bench.backbone, mask_tensors(mask, backbone.device), None, train, seed, beside=beside)
         seconds = scored + time.process_time() - start
         for state, recovery in STATES.items():

@@ -299,6 +299,13 @@ def test_one_mistake_is_answered_with_one_clear_line(path, value, line, schema, 
     assert problems(changed(path, value), schema, root) == [line]
 
 
+def test_only_a_reconstruct_between_the_steps_can_refine(schema, root):
+    config = changed("recoveries/moments", {})
+    config["scores"]["magnitude"] = {"steps": {"rounds": 2, "between": "moments", "refine": True}}
+    line = "scores.magnitude.steps.refine = true: needs a reconstruct between the steps, and moments is a moments"
+    assert problems(config, schema, root) == [line]
+
+
 def test_every_mistake_is_listed_once_in_order(schema, root):
     config = changed("sparsities", [0.3, 1.0, 2.0]) | {"targets": ["texture"], "thread": 2, "seeds": []}
     lines = problems(config, schema, root)

@@ -50,6 +50,7 @@ rule prune_in_steps:
         backbone=architecture,
         mask=lambda wildcards: read_name(wildcards.mask),
         rounds=lambda wildcards: steps(Job.parse(wildcards).score)["rounds"],
+        refine=lambda wildcards: steps(Job.parse(wildcards).score)["refine"],
         recovery=between,
         code=lambda wildcards: code(
             "prune_in_steps",

@@ -8,6 +8,7 @@ from prunetransfer.models.backbones import load_backbone
 from prunetransfer.models.trial import check_pruned
 from prunetransfer.pruning.apply import mask_tensors
 from prunetransfer.pruning.masks import DESCRIBED_BY, write_mask
+from prunetransfer.recovery.refine import refine
 from prunetransfer.recovery.steps import prune_in_steps
 from prunetransfer.runtime.devices import prepare_process
 from prunetransfer.settings.registry import find
@@ -31,6 +32,7 @@ with stage(snakemake):
         train=train,
         seed=seed,
         beside=beside,
+        refine=partial(refine, **settings) if snakemake.params.refine else None,
         **asked,
     )
     check_pruned(backbone, mask_tensors(mask, device), train.images[:1])

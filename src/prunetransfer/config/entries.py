@@ -216,11 +216,11 @@ class Unlabelled(BaseModel):
     ] = ()
 
 
-class Steps(Section):
+class Steps(Section, json_schema_extra={"refinable": True}):
     """Pruning in steps."""
 
     rounds: Annotated[
-        Annotated[int, Field(ge=2)],
+        Count,
         Field(description="n; after step k of n the sparsity is 1 − (1 − q)^(k/n), q the final one."),
     ]
     between: Annotated[
@@ -231,6 +231,13 @@ class Steps(Section):
         ),
         says(between=True, allowed="the name of a recovery that reads no labels"),
     ]
+    refine: Annotated[
+        bool,
+        Field(
+            description="Whether the last mask is then chosen anew in each layer, by ADMM on what the layer reads, and "
+            "its weights solved, with the settings of `between`, which must be a `reconstruct`."
+        ),
+    ] = False
 
 
 class Quadratic(BaseModel):

@@ -178,6 +178,15 @@ def between(study: Study, validator, rule: bool, value: str, node: dict) -> Erro
         yield ValidationError(no_such("recovery without labels", value, unlabelled))
 
 
+@keyword(dict)
+def refinable(study: Study, validator, rule: bool, value: dict, node: dict) -> Errors:
+    name = value.get("between")
+    function = dig(study.config, "recoveries", name, "recovery") if isinstance(name, str) else None
+    if value.get("refine") is True and function not in (None, "reconstruct"):
+        message = f"needs a reconstruct between the steps, and {name} is a {function}"
+        yield ValidationError(message, path=["refine"], instance=True)
+
+
 @keyword(str)
 def checkpoint(study: Study, validator, rule: bool, value: str, node: dict) -> Errors:
     if value.startswith(PREFIX):

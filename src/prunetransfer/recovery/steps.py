@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+from torch import Tensor
 
 from prunetransfer.datasets.splits import Split
 from prunetransfer.models.backbones import Backbone
@@ -25,6 +26,7 @@ def prune_in_steps(
     seed: int = 0,
     beside: Sequence[Split] = (),
     pattern: str = "unstructured",
+    refine: Callable[[Case], Mapping[str, Tensor]] | None = None,
 ) -> tuple[Mask, Backbone]:
     """The mask at a sparsity that is reached in `rounds` steps, and the backbone with it.
 
@@ -32,7 +34,8 @@ def prune_in_steps(
     weights w' is ½ w'_j² h_j. After step k of n the sparsity is 1 − (1 − q)^(k/n); each step prunes the weights of
     lowest score among those that are left, and after each but the last `recover` changes them in place, so that the
     next one ranks what they have become. The masks of the steps nest. train, seed, beside: as of `Case`, for
-    `recover`. Gradual pruning by magnitude with training between has this form too (Zhu & Gupta 2017). Raises
+    `recover`. refine: is given the backbone before the last mask, with that mask, and returns another one that it has
+    pruned it by. Gradual pruning by magnitude with training between has this form too (Zhu & Gupta 2017). Raises
     ValueError as `make_mask`.
     """
     curvature = {
@@ -43,9 +46,13 @@ def prune_in_steps(
     for k in range(1, rounds + 1):
         mask = make_mask(_followed(backbone, curvature, mask), pattern, 1 - (1 - sparsity) ** (k / rounds))
         keep = mask_tensors(mask, backbone.device)
-        backbone.prune(keep)
+        case = Case(backbone, dense, keep, None, train, seed, beside=beside)
+        if k == rounds and refine:
+            mask = {name: tensor.cpu().numpy() for name, tensor in refine(case).items()}
+        else:
+            backbone.prune(keep)
         if k < rounds:
-            recover(Case(backbone, dense, keep, None, train, seed, beside=beside))
+            recover(case)
     return mask, backbone
 
 
