@@ -52,7 +52,7 @@ class Named:
 
 
 def run(folder: Path, landscape: bool) -> None:
-    """Fit a head; score, mask and recover by it in two ways; evaluate, and look around the dense weights."""
+    """Fit a head; score, mask, mask in steps and recover in two ways; evaluate, and look around the dense weights."""
 
     def script(name: str, input: Named, output: Named, params: Mapping[str, Any], **job: str) -> None:
         about = {
@@ -87,9 +87,16 @@ def run(folder: Path, landscape: bool) -> None:
             Named(**source | {"mask": mask}) if name == "finetune" else Named(weights=weights, train=train, mask=mask)
         )
         script("recover", files, Named(file(f"{name}.safetensors")), params, recovery=f"{name}@a")
+    steps = {"mask": {"pattern": "unstructured", "sparsity": 0.3}, "rounds": 2, "refine": False}
+    steps["recovery"] = {"recovery": "reconstruct", **recoveries["reconstruct"]}
+    stepped = Named(mask=file("mask-in-steps.safetensors"), weights=file("stepped.safetensors"))
+    script(
+        "prune_in_steps", Named(weights=weights, scores=score, train=train, beside=[test]), stepped, backbone | steps
+    )
     asked = {"targets": ["a"], "readouts": {"zero_shot": {}, "knn": {"neighbours": 5}}}
-    for name, pruned in (("none", mask), ("reconstruct", file("reconstruct.safetensors"))):
-        files = Named(weights=weights, heads=[head], test=[test], train=[train], pruned=[pruned])
+    evaluated = {"none": {"masks": [mask]}, "reconstruct": {"recovered": [file("reconstruct.safetensors")]}}
+    for name, pruned in evaluated.items():
+        files = Named(weights=weights, heads=[head], test=[test], train=[train], **pruned)
         rows = Named(rows=file(f"rows-{name}.parquet"), predictions=file(f"predictions-{name}.parquet"))
         script("evaluate", files, rows, backbone | asked, recovery=name)
     if landscape:
@@ -123,7 +130,7 @@ def assert_close(found: Mapping[str, np.ndarray], expected: Mapping[str, np.ndar
 
 def devices(folder: Path) -> set[str]:
     """Where the scripts say that they computed; `mask` is NumPy's."""
-    computed = ("head", "score", "finetune", "reconstruct", "spectrum")
+    computed = ("head", "score", "stepped", "finetune", "reconstruct", "spectrum")
     paths = [folder / f"{name}.safetensors" for name in computed]
     return {read_metadata(path)["device"] for path in paths if path.exists()}
 

@@ -237,7 +237,7 @@ def test_what_all_scores_share_counts_for_each(package, script, file):
 
 def test_what_a_score_sees_counts(package, script):
     before = code_digest(script, "criteria.diagonal")
-    edit(package / "criteria/diagonal.py", replaced('@score(sees="labels")', '@score(sees="images")'))
+    edit(package / "criteria/diagonal.py", replaced('@score(sees="labels",', '@score(sees="images",'))
     assert code_digest(script, "criteria.diagonal") != before
 
 

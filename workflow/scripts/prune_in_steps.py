@@ -19,7 +19,7 @@ from prunetransfer.storage.artifacts import read_metadata, read_tensors, write_t
 with stage(snakemake):
     asked, settings, files = snakemake.params.mask, dict(snakemake.params.recovery), snakemake.input
     recovery = find("recoveries", settings.pop("recovery"), settings.pop("plugin", None))
-    settings.pop("beside")  # among the input, by its files
+    settings.pop("beside", None)  # among the input, by its files
     seed = Job.parse(snakemake.wildcards).seed
     device = prepare_process(snakemake.threads, seed)
     dense = load_backbone(snakemake.params.backbone, files.weights, device)

@@ -66,7 +66,7 @@ def _definition(section: str, name: str, entry: Entry) -> dict[str, Any]:
     if section == "readouts":
         keys = [p.name for p in keywords(entry.function)]
         return about | {"needs": {**entry.needs, "keys": keys}}
-    own = node_of(create_model(name, __base__=_bases(entry), **_fields(entry.function)))
+    own = node_of(create_model(name, __base__=_bases(section, entry), **_fields(entry.function)))
     own = {key: value for key, value in own.items() if key != "description"}
     if section == "pretrain":
         return about | {"properties": own["properties"], "needs": dict(entry.needs)}
@@ -84,16 +84,16 @@ def _definition(section: str, name: str, entry: Entry) -> dict[str, Any]:
     return about | own | {"additionalProperties": False, "needs": dict(entry.needs)}
 
 
-def _bases(entry: Entry) -> tuple[type[BaseModel], ...]:
+def _bases(section: str, entry: Entry) -> tuple[type[BaseModel], ...]:
     """The models of settings that a function takes beside its own."""
-    needs = entry.needs
-    unlabelled = needs.get("sees") == "images" or needs.get("labels") is False
-    return (
-        *([entry.model] if entry.model else []),
-        *([Unlabelled] if unlabelled else []),
-        *([Quadratic] if needs.get("quadratic") else []),
-        BaseModel,
-    )
+    sees_images = {"scores": {"sees": "images"}, "recoveries": {"labels": False}}.get(section)
+    taken = {
+        entry.model: entry.model is not None,
+        Unlabelled: sees_images is not None and sees_images.items() <= entry.needs.items(),
+        Quadratic: entry.needs.get("quadratic", False),
+        BaseModel: True,
+    }
+    return tuple(model for model, is_taken in taken.items() if is_taken)
 
 
 def _own(section: str) -> dict[str, Entry]:
