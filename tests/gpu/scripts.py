@@ -87,7 +87,7 @@ def run(folder: Path, landscape: bool) -> None:
             Named(**source | {"mask": mask}) if name == "finetune" else Named(weights=weights, train=train, mask=mask)
         )
         script("recover", files, Named(file(f"{name}.safetensors")), params, recovery=f"{name}@a")
-    steps = {"mask": {"pattern": "unstructured", "sparsity": 0.3}, "rounds": 2, "refine": False}
+    steps = {"mask": {"pattern": "unstructured", "sparsity": 0.3}, "rounds": 2, "refine": True}
     steps["recovery"] = {"recovery": "reconstruct", **recoveries["reconstruct"]}
     stepped = Named(mask=file("mask-in-steps.safetensors"), weights=file("stepped.safetensors"))
     script(
