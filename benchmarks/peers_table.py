@@ -39,11 +39,11 @@ def read(folder: Path, criteria: Sequence[str], backbones: Sequence[str]) -> pd.
     """All rows; those of a criterion that one seed says all about stand under every seed, so that seeds pair."""
     frame = pd.concat([pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))], ignore_index=True)
     alone = frame["criterion"].isin(["magnitude", "synflow"])
-    seeds = frame.groupby("backbone")["seed"].unique()
+    seeds = frame.groupby(["backbone", "recovery"])["seed"].unique()
     copies = [
         rows.assign(seed=seed)
-        for backbone, rows in frame[alone].groupby("backbone")
-        for seed in seeds[backbone]
+        for key, rows in frame[alone].groupby(["backbone", "recovery"])
+        for seed in seeds[key]
         if seed != rows["seed"].iloc[0]
     ]
     places = {name: place for place, name in enumerate([*backbones, *criteria])}
@@ -124,7 +124,8 @@ def _shortfall_table(frame: pd.DataFrame) -> Iterator[str]:
     average, and where it is at most."""
     for recovery, of in frame.groupby("recovery"):
         found = 100 * shortfalls(of)
-        yield f"Of {RECOVERIES[recovery]}, {len(found)} backbones and sparsities:\n"
+        what = RECOVERIES[recovery]
+        yield f"{what[0].upper()}{what[1:]}, on {len(found)} pairs of a backbone and a sparsity:\n"
         yield "| | at most | on average | at most on |"
         yield "| --- | ---: | ---: | --- |"
         for criterion in found.max().sort_values().index:
