@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import copy
-import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -22,9 +21,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import tasks
 import torch
+from rows import file_of, write_rows
 
 from prunetransfer.criteria.source import Source
 from prunetransfer.heads.losses import squared
@@ -146,7 +145,7 @@ def measure(
         for recovery, seed, label in product(sparsities, seeds, criteria)
         if sparsities[recovery] and not _is_repeated(label, seed)
     ]
-    missing = [key for key in wanted if not _file(name, split, *key).exists()]
+    missing = [key for key in wanted if not file_of(FOLDER / split, name, *key).exists()]
     if not missing:
         return
     bench = tasks.load(name, planned.images)
@@ -155,21 +154,13 @@ def measure(
         rows = _rows(bench, planned, ANY[label], split, seed, recovery, sparsities[recovery])
         about = {"backbone": name, "source": planned.source, "criterion": label, "recovery": recovery}
         about |= {"seed": seed, "split": split, "seconds_of_a_pass": unit}
-        frame = pd.DataFrame([about | row | {"dense": dense[row["task"]]} for row in rows])
-        path = _file(name, split, recovery, seed, label)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        frame.to_parquet(path.with_suffix(".part"))
-        path.with_suffix(".part").rename(path)
-        print(*path.parts[-2:], flush=True)
+        rows = (about | row | {"dense": dense[row["task"]]} for row in rows)
+        write_rows(file_of(FOLDER / split, name, recovery, seed, label), rows)
 
 
 def _is_repeated(label: str, seed: int) -> bool:
     """Whether the first seed says it all."""
     return seed != SEEDS[0] and label in ("magnitude", "synflow")
-
-
-def _file(name: str, split: str, recovery: str, seed: int, label: str) -> Path:
-    return FOLDER / split / f"{name}-{recovery}-{seed}-{re.sub('[^a-z0-9.]+', '-', label)}.parquet"
 
 
 def _rows(

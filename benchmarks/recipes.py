@@ -12,7 +12,6 @@ benchmarks/tasks.py says what they need.
 from __future__ import annotations
 
 import argparse
-import re
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -21,9 +20,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import tasks
 import torch
+from rows import file_of, write_rows
 
 from prunetransfer.criteria.source import Source
 from prunetransfer.datasets.splits import Split
@@ -99,7 +98,7 @@ def main() -> None:
 def measure(name: str, recipes: Sequence[str], split: str, seeds: Sequence[int]) -> None:
     """Measure what has no file yet."""
     source, sparsities, images = PLANS[name.split("-")[0]]
-    missing = [key for key in product(seeds, recipes) if not _file(name, split, *key).exists()]
+    missing = [key for key in product(seeds, recipes) if not file_of(FOLDER / split, name, *key).exists()]
     if not missing:
         return
     bench = tasks.load(name, images)
@@ -110,16 +109,8 @@ def measure(name: str, recipes: Sequence[str], split: str, seeds: Sequence[int])
         about = {"backbone": name, "recipe": label, "seed": seed, "split": split}
         about["source"] = source if SOURCE in recipe.images else ""
         rows = _rows(bench, recipe, [sets[of] for of in recipe.images], sparsities, split, seed)
-        frame = pd.DataFrame([about | row | {"dense": dense[row["task"]]} for row in rows])
-        path = _file(name, split, seed, label)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        frame.to_parquet(path.with_suffix(".part"))
-        path.with_suffix(".part").rename(path)
-        print(*path.parts[-2:], flush=True)
-
-
-def _file(name: str, split: str, seed: int, label: str) -> Path:
-    return FOLDER / split / f"{name}-{seed}-{re.sub('[^a-z0-9.]+', '-', label)}.parquet"
+        rows = (about | row | {"dense": dense[row["task"]]} for row in rows)
+        write_rows(file_of(FOLDER / split, name, seed, label), rows)
 
 
 def _rows(
