@@ -12,7 +12,10 @@ DATASETS = VALID["datasets"] | {
     "made": {"kind": "procedural", "families": ["noise"]},
     "part": {"view_of": "made", "limit": 10},
 }
-NO_TASK = "has no labels, so it may only be a source; datasets with labels are digits, glyphs, textures, mine"
+NO_TASK = (
+    "has no labels, so it may only be a source or stand beside one; datasets with labels are digits, glyphs, textures, "
+    "mine"
+)
 RECIPE = VALID["pretrain"]["own"]
 
 

@@ -16,7 +16,7 @@ from unit.test_recoveries import assert_least_squares, mixed
 from prunetransfer.models.backbones import extract_features
 from prunetransfer.recovery.case import Case
 from prunetransfer.recovery.reconstruct import reconstruct
-from prunetransfer.recovery.refine import EVERY, GROWTH, LEAST, MOST, TIE, chosen, refine
+from prunetransfer.recovery.refine import EVERY, GROWTH, LEAST, MOST, RHO, chosen, refine
 from prunetransfer.recovery.steps import prune_in_steps
 
 IMAGES = replace(images_of(24), labels=None)
@@ -30,19 +30,19 @@ def plain_admm(gram: Tensor, wanted: Tensor, before: Tensor, keep: Tensor, penal
     scale = np.sqrt(np.diag(damped))
     matrix = damped / np.outer(scale, scale)
     right = ((wanted + penalty * before).numpy() / scale).T
-    d, v, tie = (before * keep).numpy().T * scale[:, None], np.zeros((c, len(before))), TIE
+    d, v, rho = (before * keep).numpy().T * scale[:, None], np.zeros((c, len(before))), RHO
     last = keep.numpy().T
     for iteration in range(1, MOST + 1):
-        b = np.linalg.solve(matrix + tie * np.eye(c), right - v + tie * d)
-        order = np.argsort(-np.abs(b + v / tie), axis=None)[: int(keep.sum())]
+        b = np.linalg.solve(matrix + rho * np.eye(c), right - v + rho * d)
+        order = np.argsort(-np.abs(b + v / rho), axis=None)[: int(keep.sum())]
         support = np.zeros(b.shape, dtype=bool)
         support.ravel()[order] = True
-        d = (b + v / tie) * support
-        v = v + tie * (b - d)
+        d = (b + v / rho) * support
+        v = v + rho * (b - d)
         if iteration % EVERY == 0:
             if iteration > LEAST and (support == last).all():
                 break
-            last, tie = support, GROWTH * tie
+            last, rho = support, GROWTH * rho
     return support.T
 
 
@@ -58,7 +58,7 @@ def problem(seed: int, groups: int = 1) -> tuple[Tensor, Tensor, Tensor, Tensor,
 
 
 def error(gram: Tensor, wanted: Tensor, keep: Tensor) -> float:
-    """Least Σ ‖a wᵀ‖² − 2 w·c over weights that are kept, up to a constant: row by row, by the normal equations."""
+    """What least squares on the kept weights leaves, less a constant; the normal equations give it row by row."""
     total = 0.0
     for g, c, rows in zip(gram, wanted, keep, strict=True):
         for right, kept in zip(c, rows, strict=True):

@@ -1,8 +1,9 @@
 """What stands under a name of the user's in a study's config: a backbone, a dataset, a score, a recovery, a recipe.
 
 For the generation of the schema (`config.schema`) alone, as `config.study`. Keywords beside those of `settings.types`:
-pinned (the file of a package has a digest), published (timm has weights of its own architectures alone), substitution
-(a regular expression and its replacement).
+between (a recovery that reads no labels), refinable (the last mask is refined only where that is a reconstruct), pinned
+(the file of a package has a digest), published (timm has weights of its own architectures alone), substitution (a
+regular expression and its replacement).
 """
 
 from __future__ import annotations

@@ -40,7 +40,8 @@ def without_labels(config: Mapping[str, Any], definitions: Definitions) -> list[
 
 def _wrong(config: Mapping[str, Any], needs: Definitions, with_labels: list[str]) -> Iterator[tuple[list, Any, str]]:
     """Place, value, what is wrong with it."""
-    has_none = f"has no labels, so it may only be a source; datasets with labels are {words(with_labels) or 'none'}"
+    others = words(with_labels) or "none"
+    has_none = f"has no labels, so it may only be a source or stand beside one; datasets with labels are {others}"
     for index, target in enumerate(config["targets"]):
         if target not in with_labels:
             yield ["targets", index], target, has_none

@@ -10,9 +10,9 @@ from prunetransfer.recovery.case import Case
 from prunetransfer.recovery.reconstruct import products, solve
 from prunetransfer.runtime.devices import spare_memory
 
-# How strongly ADMM ties the two copies of the weights at first, on inputs of mean square 1; by what and how often this
-# grows; when it ends at the latest; and before which iteration an unchanged choice does not end it.
-TIE, GROWTH, EVERY, MOST, LEAST = 0.3, 1.15, 3, 80, 30
+# Of ADMM: its penalty ρ at first, for inputs of mean square 1; by what factor and every how many iterations ρ grows;
+# iterations at most; and the last iteration after which an unchanged choice does not yet end it.
+RHO, GROWTH, EVERY, MOST, LEAST = 0.3, 1.15, 3, 80, 30
 
 
 def refine(case: Case, *, samples: int = 256, positions: int = 32, ridge: float = 0.01) -> dict[str, Tensor]:
@@ -50,7 +50,7 @@ def chosen(gram: Tensor, wanted: Tensor, before: Tensor, keep: Tensor, penalty: 
 
     gram: G [groups, c, c]; wanted: Σ_t y_t a_tᵀ [groups, o, c], to which λ W_0 is added to make C; before: W_0, its
     shape; penalty: λ [groups]. All float64 but `keep`. W is found twice, once free (B) and once with that many entries
-    (D), with V the price of their difference: B = (C − V + ρD) (G + λI + ρI)⁻¹, D the largest entries of B + V/ρ,
+    (D), with the dual variable V: B = (C − V + ρD) (G + λI + ρI)⁻¹, D the largest entries of B + V/ρ,
     V ← V + ρ(B − D); inputs are scaled so that the diagonal is 1.
     """
     count = int(keep.sum())
@@ -59,21 +59,21 @@ def chosen(gram: Tensor, wanted: Tensor, before: Tensor, keep: Tensor, penalty: 
     damped = gram + torch.diag_embed(penalty[:, None].expand(-1, gram.shape[-1]))
     scale = damped.diagonal(dim1=-2, dim2=-1).sqrt()
     scale = torch.where(scale > 0, scale, 1)  # an input that is always zero
-    # Single precision is enough: nothing is divided by less than TIE.
+    # Single precision is enough: nothing is divided by less than RHO.
     values, vectors = torch.linalg.eigh((damped / scale[:, :, None] / scale[:, None, :]).float())
     target = ((wanted + penalty[:, None, None] * before) / scale[:, None]).float() @ vectors
     sparse = (before * keep * scale[:, None]).float()
-    price, tie, last = torch.zeros_like(sparse), TIE, keep
+    dual, rho, last = torch.zeros_like(sparse), RHO, keep
     for iteration in range(1, MOST + 1):
-        free = ((target + (tie * sparse - price) @ vectors) / (values[:, None] + tie)) @ vectors.mT
-        candidate = free + price / tie
+        free = ((target + (rho * sparse - dual) @ vectors) / (values[:, None] + rho)) @ vectors.mT
+        candidate = free + dual / rho
         largest = _largest(candidate, count)
         sparse = candidate * largest
-        price = price + tie * (free - sparse)
+        dual = dual + rho * (free - sparse)
         if iteration % EVERY == 0:
             if iteration > LEAST and torch.equal(largest, last):
                 break
-            last, tie = largest, GROWTH * tie
+            last, rho = largest, GROWTH * rho
     return largest
 
 
