@@ -32,6 +32,7 @@ STUDIES = {
     "config.yaml": ("digits", "glyphs", "textures"),
     "studies/real-small.yaml": ("rsscn7", "dtd10", "flowers5", "trashnet6"),
 }
+MEASURED = ("held_out", "test")
 NOT_OF_A_KIND = ("allow_overlap", "skip_unreadable", "head")
 
 
