@@ -182,7 +182,7 @@ def _rows(
         if scores is None or criterion.alone:
             if criterion.alone:
                 settings[criterion.alone] = sparsity
-            source = Source(bench.backbone, task.head, task.train, seed, task.train.images.shape[1])
+            source = Source(bench.backbone, task.head, task.train, seed, (3, *task.train.images.shape[1:3]))
             start = time.perf_counter()
             found = find("scores", criterion.score).function(source, **settings)
             seconds = time.perf_counter() - start

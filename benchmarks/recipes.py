@@ -113,7 +113,7 @@ def _rows(
 ) -> Iterator[dict[str, Any]]:
     """One row a sparsity, split and task: which images are classified right. seconds: of the score and all after it."""
     samples, (train, *beside) = IMAGES // len(sets), sets
-    source = Source(bench.backbone, None, train, seed, train.images.shape[1], beside)
+    source = Source(bench.backbone, None, train, seed, beside=beside)
     start = time.process_time()
     settings = {} if recipe.score == "magnitude" else {"samples": samples}
     scores = find("scores", recipe.score).function(source, **settings)

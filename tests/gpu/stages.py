@@ -256,7 +256,7 @@ def register_score(name: str, score: str, settings: Mapping[str, Any], tolerance
         registered = find("scores", score)
         sees = registered.needs["sees"]
         head, train = case.head() if sees == "labels" else None, case.images() if sees else None
-        source = Source(case.dense(), head, train, 0, case.images().images.shape[1])
+        source = Source(case.dense(), head, train, 0, (3, *case.images().images.shape[1:3]))
         scores = registered.function(source, **settings)
         if "damping" in source.record:
             scores["damping"] = torch.tensor(source.record["damping"], device=case.place.device)

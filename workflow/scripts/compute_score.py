@@ -19,7 +19,7 @@ with stage(snakemake):
         read_head(files.head, device) if files.get("head") else None,
         read_split(files.train) if files.get("train") else None,
         seed,
-        snakemake.params.size,
+        (3, snakemake.params.size, snakemake.params.size),
         [read_split(file) for file in files.get("beside", [])],
     )
     scores = {name: values.cpu().numpy() for name, values in score.function(source, **settings).items()}

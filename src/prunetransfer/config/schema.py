@@ -8,9 +8,7 @@ from __future__ import annotations
 
 import inspect
 import json
-import pkgutil
-from collections.abc import Callable, Iterator, Mapping
-from importlib import import_module
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +17,7 @@ from pydantic import BaseModel, create_model
 from prunetransfer.config.entries import Chain, Dataset, Nothing, Quadratic, Recipe, Recovery, Score, Unlabelled, View
 from prunetransfer.config.study import Study
 from prunetransfer.config.words import types
-from prunetransfer.settings.registry import MODULES, PACKAGE, REGISTRY, Entry, keywords
+from prunetransfer.settings.registry import MODULES, PACKAGE, REGISTRY, Entry, keywords, names
 
 SCHEMA = Path("workflow/schemas/config.schema.json")
 MADE = f"Made by `python -m {PACKAGE}.config.schema`; edit the Python that declares the settings instead."
@@ -33,8 +31,8 @@ def config_schema() -> dict[str, Any]:
     from prunetransfer.datasets.views import STEPS
     from prunetransfer.training.pretraining import pretrain
 
-    for module in _modules():
-        import_module(f"{PACKAGE}.{module}")
+    for section in MODULES:
+        names(section)
     study = node_of(Study)
     properties, entries = study["properties"], {section: definitions(section, _own(section)) for section in MODULES}
     steps = {
@@ -177,16 +175,6 @@ def _lift_exclusions(node: dict[str, Any]) -> None:
             rules.append({"if": where, "then": {"properties": {name: absent}}})
     if rules:
         node["allOf"] = rules
-
-
-def _modules() -> Iterator[str]:
-    for pattern in MODULES.values():
-        if pattern.endswith(".{name}"):
-            package = pattern.removesuffix(".{name}")
-            folder = import_module(f"{PACKAGE}.{package}").__path__
-            yield from (f"{package}.{module.name}" for module in pkgutil.iter_modules(folder))
-        else:
-            yield pattern
 
 
 def written(schema: Mapping[str, Any]) -> str:

@@ -22,15 +22,15 @@ class Source:
     """The dense backbone, which a score leaves as it is, with the head and the train images of the source.
 
     head: None to a score that sees no labels; train: None to one that sees nothing. beside: images of other datasets,
-    for a score that sees no labels. size: height and width of the images that the backbone reads. record: what the
-    score says of itself, anything JSON can hold, for its file.
+    for a score that sees no labels. shape: of an image as the backbone's network is given it. record: what the score
+    says of itself, anything JSON can hold, for its file.
     """
 
     backbone: Backbone
     head: Head | None = None
     train: Split | None = None
     seed: int = 0
-    size: int = 224
+    shape: Sequence[int] = (3, 224, 224)
     beside: Sequence[Split] = ()
     record: dict[str, Any] = field(default_factory=dict)
 

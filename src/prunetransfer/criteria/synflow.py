@@ -44,7 +44,7 @@ def synflow(
     """
     backbone = absolute(source.backbone)
     weights = backbone.prunable()
-    image = torch.ones(1, 3, source.size, source.size, dtype=torch.float64, device=backbone.device)
+    image = torch.ones(1, *source.shape, dtype=torch.float64, device=backbone.device)
     alive = torch.ones(sum(w.numel() for w in weights.values()), dtype=torch.bool, device=backbone.device)
     order: list[Tensor] = []
     for k in range(1, rounds + 1):

@@ -126,7 +126,7 @@ def rehearse(backbone: Backbone, head: Head, size: Sequence[int]) -> tuple[list[
     a use that went unseen, cannot pass; nor can a gradient that vanishes there, which would prove nothing.
     """
     noise = torch.Generator().manual_seed(0)
-    images = torch.randint(256, (2, *size), generator=noise, dtype=torch.uint8)
+    images = backbone.noise((2, *size), noise)
     outputs, weights = _forward(backbone, head, images, backbone.prunable())
     v = torch.randn(outputs.shape, generator=noise).to(outputs)
     gradients = _products(outputs, {name: w for name, w in weights.items() if w.fit(len(images))}, v)

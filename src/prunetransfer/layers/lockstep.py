@@ -16,6 +16,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from prunetransfer.layers.rules import ProductUse
 from prunetransfer.layers.watch import Watch
@@ -57,10 +58,10 @@ class Layer:
 def walk(dense: Backbone, pruned: Backbone, images: Tensor, visit: Callable[[Layer], None]) -> None:
     """Call `visit` at each prunable layer in forward order; what it changes in place holds from that layer on.
 
-    images: uint8 [n, h, w, 3]. A weight that several layers share is visited at the first of them; one that enters no
-    function of `RULES` is left as it is, with a warning that names it.
+    images: [n, …], as the backbones read them. A weight that several layers share is visited at the first of them; one
+    that enters no function of `RULES` is left as it is, with a warning that names it.
     """
-    chunks = images.split(max(1, CHUNK_PIXELS // images[0, ..., 0].numel()))
+    chunks = images.split(max(1, 3 * CHUNK_PIXELS // images[0].numel()))
     passes = [(_Pass(dense, chunk), _Pass(pruned, chunk)) for chunk in chunks]
     seen: set[str] = set()
 
@@ -75,8 +76,9 @@ def walk(dense: Backbone, pruned: Backbone, images: Tensor, visit: Callable[[Lay
         return True
 
     try:
-        while visit_next():
-            pass
+        with tqdm(total=len(pruned.prunable()), desc="layers", unit=" layers", disable=None, leave=False) as bar:
+            while visit_next():
+                bar.update()
     finally:
         for both in passes:
             for one in both:

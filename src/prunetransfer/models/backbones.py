@@ -58,12 +58,20 @@ class Backbone(nn.Module):
             if tensor.dim() == 4:  # three-dimensional convolutions have no such layout
                 tensor.data = tensor.data.contiguous(memory_format=layout)
 
-    def forward(self, images: Tensor) -> Tensor:
+    def inputs(self, images: Tensor) -> Tensor:
+        """What the network is given of these images: normalised, [n, 3, h, w]."""
         # The permuted view of [n, h, w, c] already has the channels-last layout that convolutions are fastest on.
         pixels = images.permute(0, 3, 1, 2).to(self.mean.dtype)
         if self.contiguous:
             pixels = pixels.contiguous()
-        return self.network(torch.addcmul(-self.mean / self.std, pixels, 1 / (255 * self.std)))
+        return torch.addcmul(-self.mean / self.std, pixels, 1 / (255 * self.std))
+
+    def noise(self, shape: Sequence[int], generator: torch.Generator) -> Tensor:
+        """Images of noise, of a shape as this backbone reads them."""
+        return torch.randint(256, shape, generator=generator, dtype=torch.uint8)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.network(self.inputs(images))
 
     def prunable(self) -> dict[str, nn.Parameter]:
         """Name → weight that multiplies activations, in forward order of definition; shared weights once.

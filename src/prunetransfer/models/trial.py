@@ -42,9 +42,8 @@ def try_backbone(
     a network of other inputs or outputs, one that draws at random in evaluation mode or has state that no checkpoint
     holds, and one whose masks would not reach the weights that act.
     """
-    noise = torch.Generator().manual_seed(0)
-    images = torch.randint(256, (2, size, size, 3), generator=noise, dtype=torch.uint8)
     given = Backbone(network.eval(), settings["mean"], settings["std"])
+    images = given.noise((2, size, size, 3), torch.Generator().manual_seed(0))
     given.lay_out(contiguous=True)
     expected = features_of(given, images)
     features_of(given, images[:1])
@@ -73,7 +72,7 @@ def try_backbone(
 @torch.no_grad()
 def features_of(backbone: Backbone, images: Tensor) -> Tensor:
     """Features [n, d] of images uint8 [n, h, w, 3]. Raises TrialError, saying what was found, for anything else."""
-    shape = [len(images), 3, *images.shape[1:3]]
+    shape = list(backbone.inputs(images).shape)
     with _followed(backbone.network) as inside:
         try:
             found = backbone(images)

@@ -72,31 +72,46 @@ def products(layer: Layer, most: int, generator: torch.Generator) -> tuple[Tenso
 
 
 def solve(gram: Tensor, missing: Tensor, keep: Tensor, penalty: Tensor, budget: int) -> Tensor:
-    """δ [groups, o, c], for each row with its kept set K: δ_K = (G_KK + λI)⁻¹ m_K, else 0.
+    """δ [groups, o, c], for each row with its kept set K: δ_K = (H_KK)⁻¹ m_K, else 0, with H = G + λI.
 
-    gram: G [groups, c, c]; missing: m [groups, o, c]; keep: bool, shaped like it; penalty: λ [groups]. The rows of
-    all groups are ordered by how many weights they keep and solved by Cholesky, as many together as fit into
-    `budget` bytes; the systems of a batch are filled up with the identity.
+    gram: G [groups, c, c]; missing: m [groups, o, c]; keep: bool, shaped like it; penalty: λ [groups]. A row that keeps
+    more than half has its pruned set P solved instead, which is the smaller system: with d = H⁻¹m, the change that
+    leaves P at zero is δ = d − H⁻¹_P (H⁻¹_PP)⁻¹ d_P.
     """
-    groups, o, c = missing.shape
-    found, missing, keep = torch.zeros_like(missing).view(-1, c), missing.reshape(-1, c), keep.reshape(-1, c)
-    group = torch.arange(groups, device=gram.device).repeat_interleave(o)
-    counts = keep.sum(1)
+    # A dead input has neither products nor, where all inputs are dead, a penalty.
+    damped = gram + torch.diag_embed(penalty.clamp(min=torch.finfo(gram.dtype).tiny)[:, None].expand(gram.shape[:2]))
+    many = keep.sum(-1, keepdim=True) > keep.shape[-1] // 2
+    change = _solved(damped, missing, keep & ~many, budget)
+    if many.any():
+        inverse = torch.cholesky_inverse(torch.linalg.cholesky(damped))
+        free = missing @ inverse
+        change = torch.where(many, free - _solved(inverse, free, ~keep & many, budget) @ inverse, change)
+    return change * keep
+
+
+def _solved(matrix: Tensor, wanted: Tensor, chosen: Tensor, budget: int) -> Tensor:
+    """x [groups, o, c], for each row with its chosen set S: x_S = (A_SS)⁻¹ y_S, else 0.
+
+    matrix: A [groups, c, c]; wanted: y [groups, o, c]; chosen: bool, shaped like it. The rows of all groups are ordered
+    by the size of their systems and solved by Cholesky, as many together as fit into `budget` bytes; the systems of a
+    batch are filled up with the identity.
+    """
+    groups, o, c = wanted.shape
+    found, wanted, chosen = torch.zeros_like(wanted).view(-1, c), wanted.reshape(-1, c), chosen.reshape(-1, c)
+    group = torch.arange(groups, device=matrix.device).repeat_interleave(o)
+    counts = chosen.sum(1)
     order = counts.argsort(descending=True)
     order = order[: int((counts > 0).sum())]
-    kept_first = (~keep).to(torch.uint8).argsort(dim=1, stable=True)
+    chosen_first = (~chosen).to(torch.uint8).argsort(dim=1, stable=True)
     while len(order):
         size = int(counts[order[0]])
-        at_once = max(1, min(SYSTEMS_BYTES[gram.device.type], budget) // (8 * size * size))
+        at_once = max(1, min(SYSTEMS_BYTES[matrix.device.type], budget) // (8 * size * size))
         rows, order = order[:at_once], order[at_once:]
-        which = kept_first[rows, :size]
-        real = (torch.arange(size, device=gram.device) < counts[rows, None]).to(gram.dtype)
-        matrices = gram[group[rows, None, None], which[:, :, None], which[:, None, :]]
-        matrices *= real[:, :, None] * real[:, None, :]
-        # A dead input has neither products nor, where all inputs are dead, a penalty.
-        damped = torch.where(real > 0, penalty[group[rows], None], 1).clamp(min=torch.finfo(gram.dtype).tiny)
-        matrices.diagonal(dim1=-2, dim2=-1).add_(damped)
-        factor = torch.linalg.cholesky(matrices)
-        wanted = (missing[rows[:, None], which] * real)[:, :, None]
-        found[rows[:, None], which] = torch.cholesky_solve(wanted, factor)[:, :, 0] * real
+        which = chosen_first[rows, :size]
+        real = torch.arange(size, device=matrix.device) < counts[rows, None]
+        systems = matrix[group[rows, None, None], which[:, :, None], which[:, None, :]]
+        systems *= (real[:, :, None] & real[:, None, :]).to(systems.dtype)
+        systems.diagonal(dim1=-2, dim2=-1).add_((~real).to(systems.dtype))
+        y = (wanted[rows[:, None], which] * real)[:, :, None]
+        found[rows[:, None], which] = torch.cholesky_solve(y, torch.linalg.cholesky(systems))[:, :, 0] * real
     return found.view(groups, o, c)

@@ -10,8 +10,9 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import pkgutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -103,6 +104,23 @@ def _register(section: str, model: type | None = None, *, name: str | None = Non
 def module_of(section: str, name: str) -> str:
     """The module of a function of the package's own, below the package."""
     return MODULES[section].format(name=name.replace("-", "_"))
+
+
+def modules(section: str) -> Iterator[str]:
+    """The modules of the package's own functions of a section, below the package."""
+    package, _, last = MODULES[section].rpartition(".")
+    if last != "{name}":
+        yield MODULES[section]
+        return
+    folder = importlib.import_module(f"{PACKAGE}.{package}").__path__
+    yield from (f"{package}.{module.name}" for module in pkgutil.iter_modules(folder))
+
+
+def names(section: str) -> list[str]:
+    """All names that are registered in a section; imports what the package has there."""
+    for module in modules(section):
+        importlib.import_module(f"{PACKAGE}.{module}")
+    return sorted(REGISTRY[section])
 
 
 def find(section: str, name: str, plugin: Mapping[str, str] | None = None) -> Entry:

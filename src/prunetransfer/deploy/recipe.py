@@ -1,0 +1,195 @@
+"""How a backbone is pruned and recovered in one go: a score, a mask made in steps, a recovery."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from prunetransfer.criteria.source import Scores, Source
+from prunetransfer.datasets.splits import Split
+from prunetransfer.heads import Head
+from prunetransfer.models.backbones import Backbone
+from prunetransfer.pruning.apply import mask_tensors
+from prunetransfer.pruning.masks import Mask
+from prunetransfer.pruning.patterns import PATTERNS, make_mask
+from prunetransfer.recovery.case import Case
+from prunetransfer.recovery.reconstruct import reconstruct
+from prunetransfer.recovery.refine import refine
+from prunetransfer.recovery.steps import prune_in_steps
+from prunetransfer.runtime.messages import no_such
+from prunetransfer.settings.registry import REGISTRY, Entry, keywords, names
+
+REFINE = "refine"
+
+
+@dataclass(frozen=True)
+class Material:
+    """What a dense backbone may be pruned with.
+
+    images: None to what sees none; a score or recovery that reads labels reads those of `images`, and `head`. beside:
+    images of other datasets, for what reads no labels. samples: how many of each set it sees, at most.
+    """
+
+    backbone: Backbone
+    images: Split | None = None
+    beside: Sequence[Split] = ()
+    head: Head | None = None
+    samples: int = 256
+    seed: int = 0
+
+    def case(self, backbone: Backbone, mask: Mask, recovery: Entry | None = None) -> Case:
+        """The case of a pruned backbone, for a recovery; labels and head for one that reads labels alone."""
+        keep = mask_tensors(mask, backbone.device)
+        if recovery and recovery.needs["labels"]:
+            return Case(backbone, self.backbone, keep, self.head, self.images, self.seed)
+        train, *beside = (replace(split, labels=None) for split in (self.images, *self.beside))
+        return Case(backbone, self.backbone, keep, None, train, self.seed, beside=beside)
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """score: a registered one by its name, or a function of `criteria.source.Source`, settings bound by
+    `functools.partial`. pattern: of the mask. rounds: the steps that it is made in, with `reconstruct` between them.
+    recovery: what is done with the last mask: `refine`, which chooses it anew in each layer, a registered recovery or a
+    function of `recovery.case.Case`, several joined by `+`, or None.
+    """
+
+    score: str | Callable[..., Scores] = "features"
+    pattern: str = "unstructured"
+    rounds: int = 4
+    recovery: str | Callable[..., Any] | None = REFINE
+
+    def __post_init__(self) -> None:
+        if self.pattern not in PATTERNS:
+            raise ValueError(f"mask {self.pattern!r}: {no_such('pattern', self.pattern, list(PATTERNS))}")
+        if self.rounds < 1:
+            raise ValueError(f"rounds {self.rounds}: at least 1")
+        if (self.rounds > 1 or self.refined) and not entry_of("scores", self.score).needs["quadratic"]:
+            quadratic = [name for name in names("scores") if REGISTRY["scores"][name].needs["quadratic"]]
+            raise ValueError(
+                f"score {called(self.score)} does not say what it would be of other weights, so it prunes at once: "
+                f"rounds=1 and a recovery other than refine. In steps prune {', '.join(quadratic)}"
+            )
+
+    @property
+    def refined(self) -> bool:
+        return isinstance(self.recovery, str) and self.recovery.split("+")[0] == REFINE
+
+    @property
+    def recoveries(self) -> list[str | Callable[..., Any]]:
+        """What follows the last mask, one after the other."""
+        if self.recovery is None:
+            return []
+        links = self.recovery.split("+") if isinstance(self.recovery, str) else [self.recovery]
+        return links[1:] if self.refined else links
+
+    @property
+    def sees_images(self) -> bool:
+        return entry_of("scores", self.score).needs["sees"] is not None or self.rounds > 1 or self.recovery is not None
+
+    @property
+    def reads_labels(self) -> bool:
+        needs = [entry_of("recoveries", recovery).needs["labels"] for recovery in self.recoveries]
+        return entry_of("scores", self.score).needs["sees"] == "labels" or any(needs)
+
+
+def scored(material: Material, score: str | Callable[..., Scores]) -> dict[str, Tensor]:
+    """Name → score of each prunable weight, on the CPU. Raises ValueError for a score that lacks what it reads."""
+    entry = entry_of("scores", score)
+    sees = entry.needs["sees"]
+    of_labels = sees == "labels"
+    if sees and material.images is None:
+        raise ValueError(f"score {called(score)} reads images; give images=")
+    if of_labels and material.head is None:
+        raise ValueError(f"score {called(score)} reads labels; give labels=, and head= where it is not to be fitted")
+    images = material.images.images if material.images else None
+    shape = material.backbone.inputs(images[:1]).shape[1:] if sees else (3, 224, 224)
+    source = Source(
+        material.backbone,
+        material.head if of_labels else None,
+        material.images if sees else None,
+        material.seed,
+        shape,
+        () if of_labels or not sees else material.beside,
+    )
+    scores = settled(entry.function, material.samples)(source)
+    return {name: values.detach().cpu() for name, values in scores.items()}
+
+
+def made(material: Material, recipe: Recipe, scores: dict[str, Tensor], sparsity: float) -> tuple[Mask, Backbone]:
+    """The mask at a sparsity, and the backbone as it was pruned and recovered by the recipe."""
+    arrays = {name: values.numpy() for name, values in scores.items()}
+    if recipe.rounds == 1 and not recipe.refined:
+        mask, backbone = make_mask(arrays, recipe.pattern, sparsity), copy.deepcopy(material.backbone)
+        backbone.prune(mask_tensors(mask, backbone.device))
+    else:
+        mask, backbone = _in_steps(material, recipe, arrays, sparsity)
+    recover(material, backbone, mask, recipe.recoveries)
+    return mask, backbone
+
+
+def _in_steps(
+    material: Material, recipe: Recipe, scores: dict[str, np.ndarray], sparsity: float
+) -> tuple[Mask, Backbone]:
+    if material.images is None:
+        raise ValueError("steps and refining read images; give images=")
+    between = partial(reconstruct, samples=material.samples)
+    train, *beside = (replace(split, labels=None) for split in (material.images, *material.beside))
+    return prune_in_steps(
+        material.backbone,
+        scores,
+        sparsity,
+        recipe.rounds,
+        between,
+        train,
+        material.seed,
+        beside,
+        recipe.pattern,
+        partial(refine, samples=material.samples) if recipe.refined else None,
+    )
+
+
+def recover(material: Material, backbone: Backbone, mask: Mask, recoveries: Sequence[str | Callable[..., Any]]) -> None:
+    """Do one recovery after the other to a pruned backbone, in place. Raises ValueError for one that lacks what it
+    reads."""
+    for recovery in recoveries:
+        entry = entry_of("recoveries", recovery)
+        if material.images is None:
+            raise ValueError(f"recovery {called(recovery)} reads images; give images=")
+        if entry.needs["labels"] and material.head is None:
+            raise ValueError(f"recovery {called(recovery)} reads labels; give labels=")
+        settled(entry.function, material.samples)(material.case(backbone, mask, entry))
+
+
+def entry_of(section: str, what: str | Callable[..., Any]) -> Entry:
+    """What is registered under a name; a function of the user's own as an entry that says the most of its needs.
+
+    Raises ValueError for a name that is not registered.
+    """
+    if isinstance(what, str):
+        if what not in REGISTRY[section] and what not in names(section):
+            noun = {"scores": "score", "recoveries": "recovery"}[section]
+            raise ValueError(f"{noun} {what!r}: {no_such(noun, what, names(section), 'known')}")
+        return REGISTRY[section][what]
+    function = what.func if isinstance(what, partial) else what
+    known = {entry.function: entry for entry in REGISTRY[section].values()}
+    needs = known[function].needs if function in known else {"sees": "labels", "quadratic": False, "labels": True}
+    return Entry(what, needs)
+
+
+def settled(function: Callable[..., Any], samples: int) -> Callable[..., Any]:
+    """The function with that many samples, where it takes them and they are not bound yet."""
+    bound = function.keywords if isinstance(function, partial) else {}
+    takes = {p.name for p in keywords(function)}
+    return partial(function, samples=samples) if "samples" in takes - bound.keys() else function
+
+
+def called(what: str | Callable[..., Any]) -> str:
+    """What a score or a recovery is called."""
+    return what if isinstance(what, str) else getattr(getattr(what, "func", what), "__name__", repr(what))
