@@ -56,10 +56,10 @@ def normalised(pixels: Tensor, mean: Sequence[float] | None, std: Sequence[float
     return Backbone(torch.nn.Identity(), mean, std).inputs(pixels)
 
 
-def made_from_nothing(count: int, size: int, mean: Sequence[float], std: Sequence[float], seed: int) -> Split:
-    """`count` procedural images of size × size pixels, normalised; the families take turns. They have no labels."""
-    pixels = [draw(ALL[k % len(ALL)], "train", k // len(ALL), size, seed) for k in range(count)]
-    return unlabelled(normalised(torch.from_numpy(np.stack(pixels)), mean, std))
+def procedural_pixels(count: int, size: int, seed: int) -> Tensor:
+    """`count` images made from nothing, uint8 [n, size, size, 3]; the families take turns."""
+    drawn = [draw(ALL[k % len(ALL)], "train", k // len(ALL), size, seed) for k in range(count)]
+    return torch.from_numpy(np.stack(drawn))
 
 
 def unlabelled(images: Tensor) -> Split:

@@ -76,12 +76,12 @@ class Model:
         return Head(weight.T.contiguous(), bias.to(weight.device), None, "own")
 
     def put_back(self, backbone: Backbone) -> nn.Module:
-        """The backbone's network with the classifiers, in the types, on the device and in the mode of the module."""
+        """The backbone's network with its classifiers, evaluating, in the types and on the device of the module."""
         backbone.lay_out(contiguous=True)
         network, whole = backbone.network, dict(self.module.named_modules())
         for name in self.classifiers:
             network.set_submodule(name, copy.deepcopy(whole[name]))
-        network.to(device_of(self.module)).train(self.module.training)
+        network.to(device_of(self.module)).eval()
         given = {**dict(self.module.named_parameters()), **dict(self.module.named_buffers())}
         for name, tensor in [*network.named_parameters(), *network.named_buffers()]:
             if name in given:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from prunetransfer.criteria.source import Scores
 from prunetransfer.datasets.splits import Split
-from prunetransfer.deploy.inputs import gathered, made_from_nothing, unlabelled
+from prunetransfer.deploy.inputs import gathered, normalised, procedural_pixels, unlabelled
 from prunetransfer.deploy.model import Model, data_config, device_of
 from prunetransfer.deploy.recipe import REFINE, Material, Recipe, made, recover, scored
 from prunetransfer.heads import Head
@@ -62,7 +62,7 @@ def prune(
     recovery: str | Callable[..., Any] | None = REFINE,
     **inputs: Any,
 ) -> nn.Module:
-    """A copy of the model in which `sparsity` of the weights that multiply activations are zero.
+    """A copy of the model, in evaluation mode, in which `sparsity` of the weights that multiply activations are zero.
 
     model: maps a batch to one tensor [n, d]; it stays as it is. images: a tensor [n, …] as the model takes it, uint8
     pixels [n, h, w, 3] or [n, 3, h, w], or a Dataset or DataLoader of such, labels unneeded; None: images made from
@@ -145,10 +145,10 @@ prune.scores, prune.masks, prune.recovered = scores, masks, recovered
 def _material(
     model: nn.Module, images: Images | None, inputs: Mapping[str, Any], recipe: Recipe
 ) -> tuple[Model, Material]:
-    unknown = inputs.keys() - {field.name for field in fields(Inputs)}
-    if unknown:
-        names = [field.name for field in fields(Inputs)]
-        raise TypeError(f"argument {unknown.pop()!r}: {no_such('argument', unknown, names, 'known')}")
+    names = [field.name for field in fields(Inputs)]
+    for name in inputs:
+        if name not in names:
+            raise TypeError(f"argument {name!r}: {no_such('argument', name, names, 'known')}")
     asked = Inputs(**inputs)
     config = dict(data_config(model)) | {
         key: getattr(asked, key) for key in ("size", "mean", "std") if getattr(asked, key) is not None
@@ -170,24 +170,21 @@ def _made(asked: Inputs, config: Mapping[str, Any], own: Tensor | None, seen: bo
 
     Raises ValueError where they are needed, or asked for, and cannot be made.
     """
-    known = {"size", "mean", "std"} <= config.keys() and (own is None or own.shape[1:2] == (3,))
-    size = config.get("size") if own is None else own.shape[-1]
+    shape = (3, config.get("size"), config.get("size")) if own is None else tuple(own.shape[1:])
+    possible = {"mean", "std"} <= config.keys() and shape == (3, shape[-1], shape[-1]) and shape[-1]
     count = asked.procedural
     if own is None:
         count = (count or asked.samples) if seen else 1
     elif count is None:
-        count = asked.samples if known and seen else 0
+        count = asked.samples if possible and seen else 0
     if not count:
         return []
-    if not known:
+    if not possible:
         raise ValueError(
-            "images made from nothing need size=, mean= and std=, which this model does not say; or give images="
-            if own is None
-            else "images made from nothing are in colour, and need mean= and std=, which this model does not say"
+            "images made from nothing are squares in colour, of a known size, mean and std: give size=, mean= and "
+            "std= where the model does not say them" + ("; or give images=" if own is None else ", or procedural=0")
         )
-    if own is not None and own.shape[1:] != (3, size, size):
-        raise ValueError(f"images made from nothing are squares, unlike those of {list(own.shape[1:])}; procedural=0")
-    return [made_from_nothing(count, size, config["mean"], config["std"], asked.seed)]
+    return [unlabelled(normalised(procedural_pixels(count, shape[-1], asked.seed), config["mean"], config["std"]))]
 
 
 def _split(images: Tensor, labels: Tensor | None) -> Split:

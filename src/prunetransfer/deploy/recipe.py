@@ -174,8 +174,8 @@ def entry_of(section: str, what: str | Callable[..., Any]) -> Entry:
     """
     if isinstance(what, str):
         if what not in REGISTRY[section] and what not in names(section):
-            noun = {"scores": "score", "recoveries": "recovery"}[section]
-            raise ValueError(f"{noun} {what!r}: {no_such(noun, what, names(section), 'known')}")
+            noun, more = {"scores": ("score", []), "recoveries": ("recovery", [REFINE])}[section]
+            raise ValueError(f"{noun} {what!r}: {no_such(noun, what, [*names(section), *more], 'known')}")
         return REGISTRY[section][what]
     function = what.func if isinstance(what, partial) else what
     known = {entry.function: entry for entry in REGISTRY[section].values()}

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from prunetransfer.datasets.splits import Split
 from prunetransfer.heads import Head
 from prunetransfer.models.backbones import CLASSIFIER
 from prunetransfer.storage.artifacts import read_metadata, read_tensors
+
+
+def own_classifier_of(tensors: Mapping[str, np.ndarray]) -> Head | None:
+    """The classifier among a weights file's tensors, if there is one."""
+    if f"{CLASSIFIER}weight" not in tensors:
+        return None
+    weight, bias = (torch.from_numpy(tensors[CLASSIFIER + key]) for key in ("weight", "bias"))
+    return Head(weight.T.contiguous(), bias, None, "own")
 
 
 def own_head(weights: str | Path, split: Split, classes: Sequence[int] | None, views: int) -> Head:
@@ -22,9 +31,10 @@ def own_head(weights: str | Path, split: Split, classes: Sequence[int] | None, v
     """
     tensors, source = read_tensors(weights), read_metadata(weights)["settings"]["source"]
     whose = f"the checkpoint of weights.source {source}"
-    if f"{CLASSIFIER}weight" not in tensors:
+    classifier = own_classifier_of(tensors)
+    if classifier is None:
         raise ValueError(f"head own: {whose} holds no linear classifier of its features; leave this head out")
-    weight, bias = (torch.from_numpy(tensors[CLASSIFIER + key]) for key in ("weight", "bias"))
+    weight, bias = classifier.weight, classifier.bias
     names = [*split.classes_before, split.classes][views]
     numbers = range(len(bias)) if classes is None else classes
     if len(numbers) != len(names):
@@ -36,4 +46,4 @@ def own_head(weights: str | Path, split: Split, classes: Sequence[int] | None, v
     if max(numbers) >= len(bias):
         raise ValueError(f"head own: head.classes has {max(numbers)}, but {whose} knows classes 0 to {len(bias) - 1}")
     chosen = [numbers[names.index(name)] for name in split.classes]
-    return Head(weight[chosen].T.contiguous(), bias[chosen], None, "own")
+    return Head(weight[:, chosen], bias[chosen], None, "own")
