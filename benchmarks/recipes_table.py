@@ -1,73 +1,88 @@
-"""What `recipes.py` has measured, as Markdown: retention by recipe, and how far each keeps every unseen task."""
+"""What `recipes.py` has measured, as Markdown and a figure: retention by recipe, and how far each keeps every unseen
+task."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from matplotlib.figure import Figure
 from measuring import write_section
 from peers_table import CONFIDENCE, cells, retentions, unseen
 
 from prunetransfer.analysis.paired import mean_ratio
+from prunetransfer.figures.style import DPI, GREY, WIDTH, legend_below, styled
 
 KEPT = 0.95
+SECTIONS = {"held_out": "choice", "test": "recipes"}
+# Shown in the figure, from a bare mask to the best: recipe → label, colour, marker.
+SHOWN = {
+    "`magnitude`, no recovery": ("magnitude, bare mask", GREY, "o"),
+    "`features`": ("features, reconstruct", "#56B4E9", "s"),
+    "+ procedural images, 4 steps, refined": ("the whole recipe", "#0072B2", "D"),
+    "procedural images alone, 4 steps, refined": ("the same without any data", "#D55E00", "v"),
+}
 
 
 def write(docs: Path, folder: Path, recipes: Sequence[str], backbones: Sequence[str]) -> None:
-    """Put the tables of all that `folder` holds into their sections of recoveries.md.
+    """Put the tables of all that `folder` holds into their sections of recoveries.md, and the figure beside it.
 
     recipes, backbones: all that there are, in the order of the tables.
     """
     page = docs / "recoveries.md"
-    for split, section in (("held_out", "choice"), ("test", "recipes")):
-        if (folder / split).is_dir():
-            frame = _read(folder / split, recipes, backbones)
-            write_section(page, section, "\n".join([*_farthest(frame, recipes, backbones), *_tables(frame)]))
+    measured = _read(folder, recipes, backbones)
+    for split, section in SECTIONS.items():
+        frame = measured[measured["split"] == split]
+        farthest = farthest_kept(frame, recipes, backbones)
+        write_section(page, section, "\n".join([*_farthest_table(farthest), *_tables(frame)]))
+    farthest_figure(farthest).savefig(docs / "figures/recipes.png", dpi=DPI)
 
 
 def _read(folder: Path, recipes: Sequence[str], backbones: Sequence[str]) -> pd.DataFrame:
     frame = pd.concat([pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))], ignore_index=True)
-    places = {name: place for place, name in enumerate([*backbones, *recipes, "none", "reconstruct"])}
-    by = ["backbone", "recipe", "state", "sparsity", "seed"]
+    places = {name: place for place, name in enumerate([*backbones, *recipes])}
+    by = ["backbone", "recipe", "sparsity", "seed"]
     return frame.sort_values(by, key=lambda column: column.map(places).fillna(column), kind="stable")
 
 
-def _farthest(frame: pd.DataFrame, recipes: Sequence[str], backbones: Sequence[str]) -> Iterator[str]:
-    """The largest sparsity up to which every unseen task keeps KEPT, averaged over seeds, after `reconstruct`."""
-    by_task = retentions(unseen(frame)).groupby(["backbone", "recipe", "state", "sparsity", "task"])["retention"].mean()
-    worst = by_task.groupby(["backbone", "recipe", "state", "sparsity"]).min()
-    measured = [name for name in backbones if name in worst.index.get_level_values("backbone")]
-    yield "| | " + " | ".join(f"`{name}`" for name in measured) + " |"
-    yield "| --- |" + " ---: |" * len(measured)
-    rows = [(recipe, state) for recipe in recipes for state in frame["state"].unique()]
-    for recipe, state in rows:
-        entries = [_kept(worst, name, recipe, state) for name in measured]
-        if any(entries):
-            yield f"| {recipe}, {state} | " + " | ".join(entries) + " |"
+def farthest_kept(frame: pd.DataFrame, recipes: Sequence[str], backbones: Sequence[str]) -> pd.DataFrame:
+    """Recipe × backbone → the largest sparsity measured up to which every unseen task, averaged over seeds, keeps KEPT;
+    0 where not the smallest one does, NaN where nothing is measured."""
+    by_task = retentions(unseen(frame)).groupby(["recipe", "backbone", "sparsity", "task"])["retention"].mean()
+    worst = by_task.groupby(["recipe", "backbone", "sparsity"]).min().reset_index()
+    farthest = worst.groupby(["recipe", "backbone"]).apply(_farthest, include_groups=False).unstack("backbone")
+    there = [name for name in recipes if name in farthest.index]
+    return farthest.loc[there, [name for name in backbones if name in farthest.columns]]
+
+
+def _farthest(worst: pd.DataFrame) -> float:
+    lost = worst.loc[worst["retention"] < KEPT, "sparsity"].min()
+    kept = worst.loc[~(worst["sparsity"] >= lost), "sparsity"]
+    return kept.max() if len(kept) else 0.0
+
+
+def _farthest_table(farthest: pd.DataFrame) -> Iterator[str]:
+    yield "| | " + " | ".join(f"`{name}`" for name in farthest.columns) + " |"
+    yield "| --- |" + " ---: |" * len(farthest.columns)
+    for recipe, row in farthest.iterrows():
+        entries = ["" if np.isnan(value) else f"{100 * value:g}%" if value else "none" for value in row]
+        yield f"| {recipe} | " + " | ".join(entries) + " |"
     yield ""
-
-
-def _kept(worst: pd.Series, backbone: str, recipe: str, state: str) -> str:
-    """Such a sparsity; the smallest one measured with a < where not even that keeps it."""
-    if (backbone, recipe, state) not in worst.index.droplevel("sparsity"):
-        return ""
-    of = worst[backbone, recipe, state].sort_index()
-    lost = of.index[of < KEPT]
-    kept = [sparsity for sparsity in of.index if not len(lost) or sparsity < lost[0]]
-    return f"{100 * kept[-1]:g}%" if kept else f"< {100 * of.index[0]:g}%"
 
 
 def _tables(frame: pd.DataFrame) -> Iterator[str]:
     """A table a backbone: source / mean over unseen tasks with its interval / worst unseen task, by sparsity."""
     for backbone, of in frame.groupby("backbone", sort=False):
         sparsities = sorted(of["sparsity"].unique())
-        yield f"`{backbone}`, seeds: {of['seed'].nunique()}.\n"
+        source = next(name for name in of["source"] if name)
+        yield f"`{backbone}`, source {source}, seeds: {of['seed'].nunique()}.\n"
         yield "| | " + " | ".join(f"{100 * sparsity:g}%" for sparsity in sparsities) + " |"
         yield "| --- |" + " --- |" * len(sparsities)
-        for (recipe, state), group in of.groupby(["recipe", "state"], sort=False):
+        for recipe, group in of.groupby("recipe", sort=False):
             entries = [_entry(group[group["sparsity"] == sparsity]) for sparsity in sparsities]
-            yield f"| {recipe}, {state} | " + " | ".join(entries) + " |"
+            yield f"| {recipe} | " + " | ".join(entries) + " |"
         yield ""
 
 
@@ -79,3 +94,27 @@ def _entry(group: pd.DataFrame) -> str:
     own = f"{by_task[source]:.2f}" if source else "–"
     worst = by_task.drop(source, errors="ignore").min()
     return f"{own} / {mean.value:.2f} ({mean.low:.2f} to {mean.high:.2f}) / {worst:.2f}"
+
+
+@styled
+def farthest_figure(farthest: pd.DataFrame) -> Figure:
+    """How far every unseen task keeps KEPT: a line a backbone, a marker a recipe of SHOWN."""
+    backbones = [name for name in farthest.columns if farthest[name].reindex(SHOWN).notna().any()]
+    figure = Figure(figsize=(WIDTH, 0.9 + 0.34 * len(backbones)), layout="constrained")
+    axes = figure.subplots()
+    offsets = np.linspace(-0.24, 0.24, len(SHOWN))
+    for offset, (recipe, (label, colour, marker)) in zip(offsets, SHOWN.items(), strict=True):
+        values = farthest.loc[recipe, backbones] if recipe in farthest.index else pd.Series(np.nan, backbones)
+        places = np.arange(len(backbones)) + offset
+        axes.hlines(places, 0, values, color=colour, linewidth=1.4)
+        axes.plot(values, places, marker, color=colour, markersize=4.5, label=label)
+    axes.set(
+        xlim=(-0.015, 1),
+        ylim=(len(backbones) - 0.5, -0.5),
+        xlabel=f"sparsity that keeps {KEPT:.0%} of every unseen task",
+    )
+    axes.set_yticks(range(len(backbones)), backbones)
+    axes.grid(axis="y", visible=False)
+    axes.xaxis.set_major_formatter("{x:.0%}")
+    legend_below(figure, axes.get_lines())
+    return figure
