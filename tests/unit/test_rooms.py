@@ -30,6 +30,7 @@ ROOMS = [
     "analysis",
     "report",
     "figures",
+    "deploy",
 ]
 
 
