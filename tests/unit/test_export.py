@@ -187,6 +187,7 @@ def test_the_cards_lines_run_where_this_project_is_not(folder, resnet, vit, tmp_
         "resnet": (resnet, FENCE.findall((tmp_path / "resnet/README.md").read_text())),
         "resnet, torch-export": (resnet, [using(resnet, ["torch-export"])]),
         "resnet, onnx": (resnet, [using(resnet, ["onnx"])]),
+        "resnet, by the page": (resnet, FENCE.findall((ROOT / "docs/export.md").read_text())),
         "resnet, its classifier": (own, [using(own, ["safetensors"])]),
     }
     code = ["import os, numpy"]

@@ -73,12 +73,13 @@ def export_of_study(arguments: argparse.Namespace) -> None:
         raise ValueError("name what to export by --criterion and --mask, or give --safe")
     configfile = study_file(arguments.results, arguments.configfile)
 
-    from prunetransfer.deploy.export import check_free, checked_formats, export
+    from prunetransfer.deploy.export import check_free, check_known, checked_formats, export
     from prunetransfer.deploy.from_study import pruned_model
     from prunetransfer.deploy.study import Choice, Study
     from prunetransfer.stages.dry_run import dry_run
 
     check_free(arguments.out)
+    check_known(arguments.formats)
     study = Study(dry_run(configfile))
     seed = study.config["seeds"][0] if arguments.seed is None else arguments.seed
     if arguments.safe:

@@ -48,10 +48,8 @@ def export(folder: Path, model: PrunedModel, formats: Sequence[str] = ()) -> Non
 
 def checked_formats(formats: Sequence[str], architecture: str) -> tuple[str, ...]:
     """The formats to write, each once. Raises ValueError for one that there is not or that cannot be written here."""
+    check_known(formats)
     chosen = tuple(dict.fromkeys(formats)) or formats_for(architecture)
-    for name in chosen:
-        if name not in FORMATS:
-            raise ValueError(f"format {name!r}: {no_such('format', name, FORMATS, 'known')}")
     if "safetensors" in chosen and ":" in architecture:
         raise ValueError(
             f"format safetensors: timm reads it, and {architecture!r} is no architecture of timm; possible are "
@@ -60,6 +58,13 @@ def checked_formats(formats: Sequence[str], architecture: str) -> tuple[str, ...
     if "onnx" in chosen:
         require_onnx()
     return chosen
+
+
+def check_known(formats: Sequence[str]) -> None:
+    """Raise ValueError for a format that there is not."""
+    for name in formats:
+        if name not in FORMATS:
+            raise ValueError(f"format {name!r}: {no_such('format', name, FORMATS, 'known')}")
 
 
 def check_free(folder: Path) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from snakemake.workflow import Workflow
 
 from prunetransfer.pruning.patterns import mask_name, read_name
 from prunetransfer.report.answer import least_safe
 from prunetransfer.runtime.messages import no_such
 from prunetransfer.stages import paths
+from prunetransfer.stages.dry_run import Workflow
 from prunetransfer.stages.jobs import Job
 from prunetransfer.storage.schemas.registry import TABLES
 from prunetransfer.storage.tables import read_table
@@ -105,7 +105,7 @@ class Study:
                 f"backbone {backbone!r}: no sparsity that was tried is guaranteed on all unseen tasks; name one by "
                 "--criterion, --mask and --recovery"
             )
-        mask = mask_name(self.names["PATTERN"], best["safe_sparsity"])
+        mask = mask_name(self.names["PATTERN"], float(best["safe_sparsity"]))
         criterion = next(
             name for name in self.names["criteria"]() if Job.parse({"criterion": name}).score == best.score
         )
