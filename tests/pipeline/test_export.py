@@ -157,7 +157,7 @@ def test_what_the_study_does_not_have_is_one_line(study):
         "backbone 'net': no sparsity that was tried is guaranteed on all unseen tasks; name one by --criterion, --mask "
         "and --recovery",
         "backbone 'nat': no such backbone; defined are net. Did you mean 'net'?",
-        "criterion 'diagonal': no such criterion; defined are magnitude, diagonal@red. Did you mean 'diagonal@red'?",
+        "criterion 'diagonal': no such criterion; defined are diagonal@red, magnitude. Did you mean 'diagonal@red'?",
         "recovery 'finetune': no such recovery; defined are none, finetune@red. Did you mean 'finetune@red'?",
         "mask '0.5': no such mask; defined are 0.4. Did you mean '0.4'?",
         "seed 3: no such seed; defined are 0",
@@ -166,16 +166,15 @@ def test_what_the_study_does_not_have_is_one_line(study):
 
 def test_a_file_that_is_gone_or_of_other_settings_is_refused(study):
     results = Path("results/tiny")
-    mask = results / "masks/net/diagonal@red/seed0/0.4.safetensors"
     recovered = results / "recovered/finetune@red/net/diagonal@red/seed0/0.4.safetensors"
     config = study.config
     config["recoveries"]["finetune"]["learning_rate"] = 0.002
     study.config = config
     (line,) = choices(study, {"mask": "0.4"})
     assert line.startswith(f"{recovered} is not of the study as it stands: its settings, code or inputs have changed")
-    (study.folder / mask).unlink()
+    (study.folder / recovered).unlink()
     (line,) = choices(study, {"mask": "0.4"})
-    assert line == f"{mask} is not there; name it to the study's snakemake command, which then makes it"
+    assert line == f"{recovered} is not there; name it to the study's snakemake command, which then makes it"
 
 
 def arguments(**given: Any) -> Namespace:

@@ -20,6 +20,7 @@ import yaml
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
+from torch import nn
 
 from prunetransfer.config.extending import read_study
 from prunetransfer.deploy import export as exporting
@@ -224,6 +225,24 @@ def test_onnx_gives_features_and_outputs_of_any_number_of_images(folder, resnet)
             expected = resnet.backbone.network(images)
         torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(outputs, resnet.classifier(expected), rtol=1e-4, atol=1e-4)
+
+
+class Attending(nn.Module):
+    """PyTorch's own attention over the rows of an image, which is replaced by layers to be pruned."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.attention = nn.Linear(24, 12), nn.MultiheadAttention(12, 2, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        rows = self.embed(x.transpose(1, 2).flatten(2))
+        return self.attention(rows, rows, rows, need_weights=False)[0].mean(1)
+
+
+def test_replaced_attention_becomes_a_program(tmp_path):
+    entry = CONFIG["backbones"]["vit-dino"] | {"exclude": [], "size": 8}
+    entry |= {"architecture": f"{__name__}:Attending", "options": {}}
+    export(tmp_path / "out", pruned(entry, build_backbone(entry, contiguous=True)), ["torch-export", "onnx"])
 
 
 # --- what is refused --------------------------------------------------------------------------------------------------
