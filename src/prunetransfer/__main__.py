@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
+from prunetransfer.deploy.commands_export import add_export
 from prunetransfer.storage.artifacts import ArtifactError
 
 
@@ -27,6 +28,7 @@ def main() -> None:
     job.set_defaults(run=_job)
     for command in (plan, job):
         command.add_argument("--configfile", type=Path, help="the study, where it is not config.yaml")
+    add_export(commands)
     arguments = parser.parse_args()
     try:
         arguments.run(arguments)
