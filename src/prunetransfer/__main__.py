@@ -1,4 +1,4 @@
-"""The command `prunetransfer`: what a run would take, a finished study's results, one job by hand."""
+"""The command `prunetransfer`: a study's plan, results and single jobs, and models to take home."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 
 from prunetransfer.deploy.commands_export import add_export
+from prunetransfer.deploy.commands_prune import add_prune
 from prunetransfer.storage.artifacts import ArtifactError
 
 
@@ -28,6 +29,7 @@ def main() -> None:
     job.set_defaults(run=_job)
     for command in (plan, job):
         command.add_argument("--configfile", type=Path, help="the study, where it is not config.yaml")
+    add_prune(commands)
     add_export(commands)
     arguments = parser.parse_args()
     try:

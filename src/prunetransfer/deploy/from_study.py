@@ -10,8 +10,9 @@ from prunetransfer.datasets.splits import read_split
 from prunetransfer.deploy.facts import facts
 from prunetransfer.deploy.pruned import PrunedModel
 from prunetransfer.deploy.study import Choice, Study
-from prunetransfer.heads import Head, read_head
-from prunetransfer.models.backbones import CLASSIFIER, Backbone, load_backbone, load_state
+from prunetransfer.heads import read_head
+from prunetransfer.heads.own import own_classifier_of
+from prunetransfer.models.backbones import Backbone, load_backbone, load_state
 from prunetransfer.pruning.apply import load_mask
 from prunetransfer.pruning.masks import read_mask
 from prunetransfer.stages import paths
@@ -37,7 +38,7 @@ def pruned_model(study: Study, choice: Choice, safest: bool = False) -> PrunedMo
         mask=read_mask(study.mask_file(choice)),
         images=splits[targets[0]].images[:CHECKED].clone(),
         facts=facts(study, choice, weights, safest),
-        classifier=_classifier(weights),
+        classifier=own_classifier_of(read_tensors(weights)),
         heads={task: read_head(study.made(names["head"](task, choice.backbone)), CPU) for task in targets},
         classes={task: split.classes for task, split in splits.items()},
     )
@@ -53,11 +54,3 @@ def _backbone(study: Study, choice: Choice, weights: Path) -> Backbone:
     else:
         backbone.prune(load_mask(study.mask_file(choice), CPU))
     return backbone
-
-
-def _classifier(weights: Path) -> Head | None:
-    tensors = read_tensors(weights)
-    if f"{CLASSIFIER}weight" not in tensors:
-        return None
-    weight, bias = (torch.from_numpy(tensors[CLASSIFIER + key]) for key in ("weight", "bias"))
-    return Head(weight.T.contiguous(), bias, None, "own")

@@ -77,7 +77,7 @@ class Dense:
 
 def load(entry: Mapping[str, Any], checkpoint: Mapping[str, Any], device: torch.device) -> Dense:
     """The dense backbone of an entry. checkpoint: keys of a config's `weights`, source at least."""
-    weights = Weights(**checkpoint).model_dump()
+    weights = dict(Weights(**checkpoint))
     tensors, made = load_weights(entry, weights, entry["size"], DOWNLOADS)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "weights.safetensors")

@@ -106,7 +106,7 @@ class PrunedModel:
     @property
     def inputs(self) -> Tensor:
         """What the network is given of `images`: normalised, float32 [n, 3, size, size], contiguous."""
-        return Backbone(nn.Identity(), self.entry["mean"], self.entry["std"])(self.images).contiguous()
+        return Backbone(nn.Identity(), self.entry["mean"], self.entry["std"]).inputs(self.images).contiguous()
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors of the network by their names in it, contiguous; the classifier's, where there is one, too."""
