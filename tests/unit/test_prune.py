@@ -14,6 +14,7 @@ import timm
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, IterableDataset, TensorDataset
+from torchvision.models import VisionTransformer
 from unit.networks import BACKBONES, SIZE, backbone_of, images_of
 
 from prunetransfer import prune
@@ -155,13 +156,39 @@ def test_other_channels_and_half_precision():
 
 def test_without_data_timm_says_how_images_look():
     model = timm.create_model(
-        "resnet18", num_classes=7, layers=(1, 1, 1, 1), channels=(4, 4, 8, 8), stem_width=4, zero_init_last=False
+        "resnet18", num_classes=7, layers=(1, 1, 1, 1), channels=(8, 8, 16, 16), stem_width=8, zero_init_last=False
     )
     small, again = (prune(model, 0.5, size=32, samples=12) for _ in range(2))
     assert same(small, again)
     assert not same(small, prune(model, 0.5, size=32, samples=12, seed=1))
     assert small.fc.weight.equal(model.fc.weight)
     assert small(torch.zeros(2, 3, 32, 32)).shape == (2, 7)
+
+
+@pytest.mark.parametrize(
+    ("model", "inputs"),
+    [
+        (nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 4)), (6,)),
+        (nn.Sequential(nn.Conv1d(2, 6, 3), nn.ReLU(), nn.AdaptiveAvgPool1d(1), nn.Flatten()), (2, 9)),
+        (VisionTransformer(16, 8, num_layers=1, num_heads=2, hidden_dim=8, mlp_dim=12), (3, 16, 16)),
+        (timm.create_model("convnext_atto", num_classes=4, depths=(1,) * 4, dims=(4, 4, 8, 8)), (3, 32, 32)),
+    ],
+    ids=["vectors", "sequences", "PyTorch's attention", "ConvNeXt"],
+)
+def test_models_of_other_inputs_and_layers(model, inputs):
+    torch.manual_seed(0)
+    for parameter in model.parameters():  # where they begin at zero no gradient passes
+        nn.init.normal_(parameter, std=0.3)
+    small, x = prune(model, 0.5, torch.randn(20, *inputs), rounds=1), torch.randn(3, *inputs)
+    assert small(x).shape == model.eval()(x).shape and not small(x).equal(model(x))
+    weights = [p for p in small.parameters() if p.dim() > 1]
+    assert 0.3 < sum(int((p == 0).sum()) for p in weights) / sum(p.numel() for p in weights) <= 0.5
+
+
+def test_timm_says_which_size_a_model_was_built_for():
+    sizes = {"img_size": 16, "patch_size": 8, "embed_dim": 12, "depth": 1, "num_heads": 2}
+    model = timm.create_model("vit_tiny_patch16_224", num_classes=3, **sizes)
+    assert prune(model, 0.5, samples=6, rounds=1)(torch.zeros(1, 3, 16, 16)).shape == (1, 3)
 
 
 def test_more_is_kept_than_by_magnitude_alone():

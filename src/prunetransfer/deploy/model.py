@@ -101,8 +101,8 @@ def data_config(module: nn.Module) -> Mapping[str, Any]:
     """size, mean and std of the images that timm says its module reads; nothing of another module."""
     if "mean" not in (getattr(module, "pretrained_cfg", None) or {}):
         return {}
-    from timm.data import resolve_model_data_config
+    from timm.data.model_config import resolve_input_data_config
 
-    config = resolve_model_data_config(module)
+    config = resolve_input_data_config(module)
     channels, height, width = config["input_size"]
     return {"size": height, "mean": config["mean"], "std": config["std"]} if (channels, height) == (3, width) else {}
