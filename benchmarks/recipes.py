@@ -13,8 +13,6 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,44 +20,25 @@ import tasks
 import torch
 from rows import file_of, write_rows
 
-from prunetransfer.criteria.source import Source
-from prunetransfer.datasets.splits import Split
-from prunetransfer.pruning.apply import mask_tensors
-from prunetransfer.recovery.case import Case
-from prunetransfer.recovery.reconstruct import reconstruct
-from prunetransfer.recovery.refine import refine
-from prunetransfer.recovery.steps import prune_in_steps
-from prunetransfer.settings.registry import find
+from prunetransfer.deploy.recipe import Material, Recipe, made, scored
 
 FOLDER = tasks.CACHE / "recipes"
 SEEDS = (0, 1, 2)
 IMAGES = 512  # that a score and a recovery see, of all sets together
 SOURCE, PROCEDURAL = "source", "procedural"
 BOTH = (SOURCE, PROCEDURAL)
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """images: the sets that the score and the recovery see, all of one size. rounds: the steps that a mask is made in.
-    last: what is done with the last mask: nothing, `reconstruct`, or `refine`, which chooses it anew."""
-
-    images: Sequence[str] = (SOURCE,)
-    rounds: int = 1
-    last: str = "reconstruct"
-    score: str = "features"
-
-
+# What each is called → the sets of images that it sees, all of one size, and what is done with them.
 RECIPES = {
-    "`magnitude`, no recovery": Recipe(score="magnitude", last="nothing"),
-    "`features`, no recovery": Recipe(last="nothing"),
-    "`magnitude`": Recipe(score="magnitude"),
-    "`features`": Recipe(),
-    "+ procedural images": Recipe(BOTH),
-    "+ procedural images, refined": Recipe(BOTH, last="refine"),
-    "+ procedural images, 4 steps": Recipe(BOTH, 4),
-    "+ procedural images, 4 steps, refined": Recipe(BOTH, 4, "refine"),
-    "procedural images alone": Recipe((PROCEDURAL,)),
-    "procedural images alone, 4 steps, refined": Recipe((PROCEDURAL,), 4, "refine"),
+    "`magnitude`, no recovery": ((SOURCE,), Recipe("magnitude", rounds=1, recovery=None)),
+    "`features`, no recovery": ((SOURCE,), Recipe(rounds=1, recovery=None)),
+    "`magnitude`": ((SOURCE,), Recipe("magnitude", rounds=1, recovery="reconstruct")),
+    "`features`": ((SOURCE,), Recipe(rounds=1, recovery="reconstruct")),
+    "+ procedural images": (BOTH, Recipe(rounds=1, recovery="reconstruct")),
+    "+ procedural images, refined": (BOTH, Recipe(rounds=1)),
+    "+ procedural images, 4 steps": (BOTH, Recipe(rounds=4, recovery="reconstruct")),
+    "+ procedural images, 4 steps, refined": (BOTH, Recipe(rounds=4)),
+    "procedural images alone": ((PROCEDURAL,), Recipe(rounds=1, recovery="reconstruct")),
+    "procedural images alone, 4 steps, refined": ((PROCEDURAL,), Recipe(rounds=4)),
 }
 # By the first word of a backbone's name: the source, the sparsities, and images of each task to measure on.
 PLANS = {
@@ -101,35 +80,26 @@ def measure(name: str, seed: int, recipes: Sequence[str]) -> None:
     dense = {split: bench.correct(bench.backbone, split) for split in tasks.MEASURED}
     sets = {SOURCE: bench.tasks[source].train, PROCEDURAL: tasks.procedural(name)}
     for label in missing:
-        recipe = RECIPES[label]
-        about = {"backbone": name, "recipe": label, "seed": seed, "source": source if SOURCE in recipe.images else ""}
-        rows = _rows(bench, recipe, [sets[of] for of in recipe.images], sparsities, seed)
-        rows = (about | row | {"dense": dense[row["split"]][row["task"]]} for row in rows)
+        images, recipe = RECIPES[label]
+        train, *beside = (sets[of] for of in images)
+        material = Material(bench.backbone, train, beside, None, IMAGES // len(images), seed)
+        about = {"backbone": name, "recipe": label, "seed": seed, "source": source if SOURCE in images else ""}
+        rows = (about | row for row in _rows(bench, material, recipe, sparsities))
+        rows = (row | {"dense": dense[row["split"]][row["task"]]} for row in rows)
         write_rows(file_of(FOLDER, name, seed, label), rows)
 
 
 def _rows(
-    bench: tasks.Bench, recipe: Recipe, sets: Sequence[Split], sparsities: Sequence[float], seed: int
+    bench: tasks.Bench, material: Material, recipe: Recipe, sparsities: Sequence[float]
 ) -> Iterator[dict[str, Any]]:
     """One row a sparsity, split and task: which images are classified right. seconds: of the score and all after it."""
-    samples, (train, *beside) = IMAGES // len(sets), sets
-    source = Source(bench.backbone, None, train, seed, beside=beside)
     start = time.process_time()
-    settings = {} if recipe.score == "magnitude" else {"samples": samples}
-    scores = find("scores", recipe.score).function(source, **settings)
-    scores = {name: values.numpy() for name, values in scores.items()}
-    scored = time.process_time() - start
-    recover = partial(reconstruct, samples=samples)
-    making = {"recover": recover, "train": train, "seed": seed, "beside": beside}
-    if recipe.last == "refine":
-        making["refine"] = partial(refine, samples=samples)
+    scores = scored(material, recipe.score)
+    score_seconds = time.process_time() - start
     for sparsity in sparsities:
         start = time.process_time()
-        mask, backbone = prune_in_steps(bench.backbone, scores, sparsity, recipe.rounds, **making)
-        if recipe.last == "reconstruct":
-            keep = mask_tensors(mask, backbone.device)
-            recover(Case(backbone, bench.backbone, keep, None, train, seed, beside=beside))
-        seconds = scored + time.process_time() - start
+        _, backbone = made(material, recipe, scores, sparsity)
+        seconds = score_seconds + time.process_time() - start
         for split in tasks.MEASURED:
             for name, correct in bench.correct(backbone, split).items():
                 yield {"sparsity": sparsity, "split": split, "task": name, "correct": correct, "seconds": seconds}
