@@ -33,7 +33,7 @@ def computed(name: str, backbone: Backbone, images: Split = IMAGES, seed: int = 
     """A score, given what it says that it sees and no more."""
     entry = find("scores", name)
     head = head_of(backbone) if entry.needs["sees"] == "labels" else None
-    source = Source(backbone, head, images if entry.needs["sees"] else None, seed, SIZE)
+    source = Source(backbone, head, images if entry.needs["sees"] else None, seed, (3, SIZE, SIZE))
     return entry.function(source, **SETTINGS[name] | settings)
 
 
