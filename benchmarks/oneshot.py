@@ -71,7 +71,10 @@ def main() -> None:
         write_section(arguments.docs / "benchmarks.md", "oneshot, cpu", "\n".join(_table(frame)))
         return
     for name in arguments.networks:
-        write_rows(file_of(FOLDER, name), measured(name, arguments.images, arguments.stages))
+        rows = []
+        for row in measured(name, arguments.images, arguments.stages):
+            rows.append(row)
+            write_rows(file_of(FOLDER, name), rows)  # what a run that is cut short has measured stays
 
 
 def measured(name: str, images: int, stages: list[str]) -> Iterator[dict[str, Any]]:
@@ -132,7 +135,10 @@ def _table(frame: pd.DataFrame) -> Iterator[str]:
     yield "| --- |" + " ---: |" * len(networks)
 
     def entry(value: float, memory: float, passes: float) -> str:
-        return "" if pd.isna(value) else f"{value / passes:.2g} passes, {memory / GIB:.1f} GiB"
+        if pd.isna(value):
+            return ""
+        taken = f"{value / passes:.2g} passes" if value >= 0.01 * passes else "< 0.01 passes"
+        return f"{taken if value != passes else f'{value:.0f} s'}, {memory / GIB:.1f} GiB"
 
     for stage in (stage for stage in STAGES if stage in seconds.index):
         cells = [entry(seconds[n][stage], peak[n][stage], seconds[n]["forward"]) for n in networks]
