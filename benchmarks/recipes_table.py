@@ -37,6 +37,7 @@ def write(docs: Path, folder: Path, recipes: Sequence[str], backbones: Sequence[
         frame = measured[measured["split"] == split]
         farthest = farthest_kept(frame, recipes, backbones)
         write_section(page, section, "\n".join([*_farthest_table(farthest), *_tables(frame)]))
+    write_section(page, "parts", "\n".join(_parts_table(measured)))
     farthest_figure(farthest).savefig(docs / "figures/recipes.png", dpi=DPI)
 
 
@@ -45,6 +46,26 @@ def _read(folder: Path, recipes: Sequence[str], backbones: Sequence[str]) -> pd.
     places = {name: place for place, name in enumerate([*backbones, *recipes])}
     by = ["backbone", "recipe", "sparsity", "seed"]
     return frame.sort_values(by, key=lambda column: column.map(places).fillna(column), kind="stable")
+
+
+def _parts_table(measured: pd.DataFrame) -> Iterator[str]:
+    """What each recipe keeps over all pairs of a backbone and a sparsity at which every recipe was measured: the means
+    of the mean and of the worst unseen task, held out and tested, and by how much the held-out means are behind."""
+    by_task = retentions(unseen(measured)).groupby(["split", "recipe", "backbone", "sparsity", "task"])
+    kept = by_task["retention"].mean().groupby(["split", "recipe", "backbone", "sparsity"])
+    means, worst = (values.unstack("recipe").dropna() for values in (kept.mean(), kept.min()))
+    behind = 100 * means.rsub(means.max(axis=1), axis=0).loc["held_out"]
+    yield f"Pairs of a backbone and a sparsity: {len(behind)}.\n"
+    yield "| | mean over unseen tasks | worst unseen task | behind the best, at most | on average |"
+    yield "| --- | ---: | ---: | ---: | ---: |"
+    for recipe in measured["recipe"].unique():
+        if recipe in means:
+            both = [
+                f"{of.loc['held_out'][recipe].mean():.2f} ({of.loc['test'][recipe].mean():.2f})"
+                for of in (means, worst)
+            ]
+            yield f"| {recipe} | {' | '.join(both)} | {behind[recipe].max():.1f} | {behind[recipe].mean():.1f} |"
+    yield ""
 
 
 def farthest_kept(frame: pd.DataFrame, recipes: Sequence[str], backbones: Sequence[str]) -> pd.DataFrame:
