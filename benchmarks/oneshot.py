@@ -102,7 +102,7 @@ def measured(name: str, images: int, stages: list[str]) -> Iterator[dict[str, An
         return Case(backbone, dense, keep, None, train, 0)
 
     def magnitude() -> None:
-        copied = copy.deepcopy(network)
+        copied = copy.deepcopy(network).to(memory_format=torch.contiguous_format)  # it takes views of the weights
         layers = [(layer, "weight") for layer in copied.modules() if isinstance(layer, PRUNABLE_LAYERS)]
         torch_prune.global_unstructured(layers, torch_prune.L1Unstructured, amount=SPARSITY)
 

@@ -120,7 +120,7 @@ def _entry(group: pd.DataFrame) -> str:
 @styled
 def farthest_figure(farthest: pd.DataFrame) -> Figure:
     """How far every unseen task keeps KEPT: a line a backbone, a marker a recipe of SHOWN."""
-    backbones = [name for name in farthest.columns if farthest[name].reindex(SHOWN).notna().any()]
+    backbones = [name for name in farthest.columns if farthest[name].reindex(SHOWN).notna().all()]
     figure = Figure(figsize=(WIDTH, 0.9 + 0.34 * len(backbones)), layout="constrained")
     axes = figure.subplots()
     offsets = np.linspace(-0.24, 0.24, len(SHOWN))
