@@ -255,6 +255,9 @@ def test_functions_of_one_s_own():
         (INPUTS, {"exclude": ["nothing"]}, "matches none"),
         (INPUTS, {"procedural": 8}, "mean= and std="),
         (None, {}, "or give images="),
+        (None, {"procedural": 0, "size": 12, "mean": [0.5] * 3, "std": [0.2] * 3}, "nothing to prune with"),
+        (INPUTS, {"samples": 0}, "samples 0"),
+        (INPUTS, {"procedural": -1}, "procedural -1"),
         (INPUTS.long(), {}, "torch.int64"),
         (INPUTS.to(torch.uint8), {}, "give mean=, std="),
         (INPUTS[:0], {}, "of shape [0, 3, 12, 12]"),
@@ -277,8 +280,21 @@ def test_an_unknown_argument_and_a_refined_mask_are_refused():
         prune(MODEL, 0.5, INPUTS, sample=3)
     with pytest.raises(ValueError, match="give it to `prune`"):
         prune.recovered(MODEL, {}, INPUTS, recovery="refine")
+
+
+def test_a_sparsity_is_refused_before_anything_is_computed():
+    def mine(source: Source) -> dict[str, Tensor]:
+        raise AssertionError("a score was computed")
+
     with pytest.raises(ValueError, match="sparsity 1"):
-        prune(MODEL, 1, INPUTS)
+        prune(MODEL, 1, INPUTS, labels=LABELS, score=mine, rounds=1, recovery=None)
+
+
+def test_a_score_without_data_sees_the_shape_of_the_inputs():
+    gray = Small(channels=1)
+    bare = {"rounds": 1, "recovery": None}
+    small = prune(gray, 0.5, torch.randn(1, 1, 12, 12), score="synflow", **bare)
+    assert zeros(small, *weights_of(gray)) == round(0.5 * sum(tensor.numel() for tensor in weights_of(gray).values()))
 
 
 def test_the_package_alone_imports_no_torch():

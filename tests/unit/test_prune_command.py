@@ -120,13 +120,21 @@ def test_a_network_of_one_s_own_becomes_a_program(folder, tmp_path, monkeypatch)
         (["--evaluate", "{flat}"], "flat"),
         (["--out", "{flat}"], "not an empty folder"),
         (["--procedural", "0"], "nothing to prune with"),
+        (["--procedural", "-1"], "--procedural -1"),
+        (["--samples", "0"], "--samples 0"),
+        (["--evaluate", "{task}", "--evaluate", "{task}"], "several folders are called task"),
         (["--backbone", "resnet81"], "resnet81"),
         (["--backbone", "nowhere.py:build", "--format", "onnx"], "nowhere.py"),
         (["--checkpoint", "nowhere.pt"], "nowhere.pt"),
     ],
 )
 def test_what_cannot_be_is_said_in_one_line_and_nothing_is_left(folder, tmp_path, monkeypatch, change, what):
-    places = {"flat": folder / "flat", "empty": tmp_path / "empty", "damaged": tmp_path / "damaged"}
+    places = {
+        "flat": folder / "flat",
+        "task": folder / "task",
+        "empty": tmp_path / "empty",
+        "damaged": tmp_path / "damaged",
+    }
     for name in ("empty", "damaged"):
         places[name].mkdir()
     for k in range(2):

@@ -11,6 +11,7 @@ sys.path.insert(0, str(ROOT / "src"))
 from snakemake.utils import update_config
 
 from prunetransfer.config import ConfigError, validate_config
+from prunetransfer.config.data_configs import border_of
 from prunetransfer.config.extending import extended, family
 from prunetransfer.config.groups import pretraining_groups, recovery_methods, several_pretrainings
 from prunetransfer.config.labels import labelled, reads_labels
@@ -223,8 +224,8 @@ def images(dataset, backbone, split):
     crop = decimal(wanted["crop"])
     if wanted["crop_mode"] != "center":
         crop += f"-{wanted['crop_mode']}"
-    if wanted["crop_mode"] == "border":  # which has the colour of the mean
-        crop += "-" + "".join(f"{round(255 * level):02x}" for level in wanted["mean"])
+    if wanted["crop_mode"] == "border":
+        crop += f"-{border_of(wanted['mean'])}"
     alike = {key: wanted[key] for key in ("size", "interpolation")}
     return file(paths.IMAGES, dataset=dataset, **alike, crop=crop, split=split)
 

@@ -10,6 +10,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,11 @@ NO_DATA_CONFIG = {
     "unknown": "timm's architectures and torchvision's weights alone have a data config of their own",
     "fixed": False,
 }
+
+
+def border_of(mean: Sequence[float]) -> str:
+    """The colour that a square of crop_mode `border` is filled up with, that of the mean: RRGGBB, hexadecimal."""
+    return "".join(f"{round(255 * level):02x}" for level in mean)
 
 
 def complete_backbones(backbones: dict[str, dict], cache: Path) -> list[str]:

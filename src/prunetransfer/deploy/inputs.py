@@ -23,10 +23,10 @@ TAKEN = (
 def gathered(
     images: Tensor | Iterable[Any], most: int, seed: int, config: Mapping[str, Any]
 ) -> tuple[Tensor, Tensor | None]:
-    """At most `most` images as the model takes them, floating point [n, …], and the labels int64 [n] that came along.
+    """Images as the model takes them, floating point [n, …], and the labels int64 [n] that came along, if any did.
 
-    images: TAKEN. Of a tensor all are taken, as a score draws among them; of a dataset with a length as many as asked
-    for, drawn with the seed; of anything else the first. config: has the mean and std that pixels are normalised by, of
+    images: TAKEN. Of a tensor all are taken, as a score draws among them; of a dataset with a length `most`, drawn with
+    the seed; of anything else the first `most`. config: has the mean and std that pixels are normalised by, of
     each channel in units of the range of uint8. Raises ValueError for other images, and numbers that are not finite.
     """
     labels = None

@@ -19,6 +19,7 @@ from prunetransfer.heads import Head
 from prunetransfer.heads.ridge import fit_ridge
 from prunetransfer.models.backbones import Backbone, extract_features
 from prunetransfer.models.trial import check_pruned
+from prunetransfer.pruning.masks import check_sparsity
 from prunetransfer.pruning.patterns import make_mask
 from prunetransfer.runtime.messages import no_such
 
@@ -50,6 +51,12 @@ class Inputs:
     seed: int = 0
     device: torch.device | str | None = None
 
+    def __post_init__(self) -> None:
+        if self.samples < 1:
+            raise ValueError(f"samples {self.samples}: at least 1")
+        if self.procedural is not None and self.procedural < 0:
+            raise ValueError(f"procedural {self.procedural}: at least 0")
+
 
 def prune(
     model: nn.Module,
@@ -77,6 +84,7 @@ def prune(
     >>> int((small[1].weight == 0).sum() + (small[3].weight == 0).sum())
     896
     """
+    check_sparsity(sparsity)
     recipe = Recipe(score, mask, rounds, recovery)
     given, material = _material(model, images, inputs, recipe)
     found, backbone = made(material, recipe, scored(material, score), sparsity)
@@ -173,10 +181,12 @@ def _made(asked: Inputs, config: Mapping[str, Any], own: Tensor | None, seen: bo
     shape = (3, config.get("size"), config.get("size")) if own is None else tuple(own.shape[1:])
     possible = {"mean", "std"} <= config.keys() and shape == (3, shape[-1], shape[-1]) and shape[-1]
     count = asked.procedural
-    if own is None:
-        count = (count or asked.samples) if seen else 1
-    elif count is None:
-        count = asked.samples if possible and seen else 0
+    if count is None:
+        count = asked.samples if seen and (possible or own is None) else 0
+    if own is None and not count:
+        if seen:
+            raise ValueError("there is nothing to prune with: give images=, or procedural= above 0")
+        count = 1  # to try the model on
     if not count:
         return []
     if not possible:

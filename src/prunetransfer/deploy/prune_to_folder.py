@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import hashlib
-import os
 import time
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
@@ -17,14 +16,15 @@ import torch
 from prunetransfer import __version__
 from prunetransfer.datasets.splits import Split
 from prunetransfer.deploy.card import licence_of
+from prunetransfer.deploy.dense import Dense, entry_of, load
 from prunetransfer.deploy.export import check_free, checked_formats, export
+from prunetransfer.deploy.folders import CONFIDENCE, folder_images, measured, tasks
 from prunetransfer.deploy.inputs import procedural_pixels, unlabelled
-from prunetransfer.deploy.oneshot import CONFIDENCE, Dense, entry_of, folder_images, load, measured, tasks
 from prunetransfer.deploy.pruned import Facts, Measured, PrunedModel
 from prunetransfer.deploy.recipe import Material, Recipe, made, scored
 from prunetransfer.models.packages import PREFIX
+from prunetransfer.pruning.masks import check_sparsity
 from prunetransfer.runtime.devices import device_name, prepare_process
-from prunetransfer.storage.provenance import REVISION
 
 CHECKED = 8  # images that each format is compared on
 
@@ -34,6 +34,9 @@ def prune_to_folder(asked: argparse.Namespace, options: Mapping[str, Any]) -> No
 
     options: of the architecture.
     """
+    check_sparsity(asked.sparsity)
+    if asked.samples < 1:
+        raise ValueError(f"--samples {asked.samples}: at least 1")
     recipe = Recipe(asked.score, rounds=asked.rounds, recovery=None if asked.recovery == "none" else asked.recovery)
     if recipe.reads_labels:
         raise ValueError(f"score {asked.score} with recovery {asked.recovery} reads labels; this command reads none")
@@ -52,7 +55,8 @@ def prune_to_folder(asked: argparse.Namespace, options: Mapping[str, Any]) -> No
     mask, backbone = made(material, recipe, scored(material, recipe.score), asked.sparsity)
     print(f"pruned in {timedelta(seconds=round(time.perf_counter() - start))}", flush=True)
     rows = [measured(task, backbone, asked.images) for task in of_tasks]
-    print(*map(_told, rows), sep="\n" if rows else "")
+    for row in rows:
+        print(_told(row))
     model = PrunedModel(
         backbone.to("cpu"),
         entry,
@@ -74,6 +78,8 @@ def _images(asked: argparse.Namespace, entry: Mapping[str, Any]) -> dict[str, Sp
         found = folder_images(asked.images, entry, asked.samples, asked.seed)
         sets[f"{len(found.images)} images of {asked.images.resolve().name}"] = found
     count = asked.samples if asked.procedural is None else asked.procedural
+    if count < 0:
+        raise ValueError(f"--procedural {count}: at least 0")
     if count:
         sets[f"{count} images made from nothing"] = unlabelled(procedural_pixels(count, entry["size"], asked.seed))
     if not sets:
@@ -109,8 +115,7 @@ def _facts(
         confidence=CONFIDENCE,
         guarantee="Nothing is guaranteed: the sparsity was given, and not chosen on images by a test.",
         provenance={
-            "revision": os.environ.get(REVISION) or f"prunetransfer {__version__}",
-            "versions": f"torch {torch.__version__}, timm {timm.__version__}",
+            "versions": f"prunetransfer {__version__}, torch {torch.__version__}, timm {timm.__version__}",
             "seed": str(asked.seed),
             "computed on": device_name(device),
             "checkpoint": source if public else Path(source).name,

@@ -32,23 +32,28 @@ REFINE = "refine"
 class Material:
     """What a dense backbone may be pruned with.
 
-    images: None to what sees none; a score or recovery that reads labels reads those of `images`, and `head`. beside:
-    images of other datasets, for what reads no labels. samples: how many of each set it sees, at most.
+    A score or a recovery that reads labels reads those of `images`, and `head`. beside: images of other datasets, for
+    what reads no labels. samples: how many of each set it sees, at most.
     """
 
     backbone: Backbone
-    images: Split | None = None
+    images: Split
     beside: Sequence[Split] = ()
     head: Head | None = None
     samples: int = 256
     seed: int = 0
 
-    def case(self, backbone: Backbone, mask: Mask, recovery: Entry | None = None) -> Case:
-        """The case of a pruned backbone, for a recovery; labels and head for one that reads labels alone."""
+    @property
+    def unlabelled(self) -> list[Split]:
+        """All sets of images, without their labels."""
+        return [replace(split, labels=None) for split in (self.images, *self.beside)]
+
+    def case(self, backbone: Backbone, mask: Mask, labels: bool) -> Case:
+        """The case of a pruned backbone. labels: for a recovery that reads labels and the head?"""
         keep = mask_tensors(mask, backbone.device)
-        if recovery and recovery.needs["labels"]:
+        if labels:
             return Case(backbone, self.backbone, keep, self.head, self.images, self.seed)
-        train, *beside = (replace(split, labels=None) for split in (self.images, *self.beside))
+        train, *beside = self.unlabelled
         return Case(backbone, self.backbone, keep, None, train, self.seed, beside=beside)
 
 
@@ -104,18 +109,14 @@ def scored(material: Material, score: str | Callable[..., Scores]) -> dict[str, 
     entry = entry_of("scores", score)
     sees = entry.needs["sees"]
     of_labels = sees == "labels"
-    if sees and material.images is None:
-        raise ValueError(f"score {called(score)} reads images; give images=")
     if of_labels and material.head is None:
         raise ValueError(f"score {called(score)} reads labels; give labels=, and head= where it is not to be fitted")
-    images = material.images.images if material.images else None
-    shape = material.backbone.inputs(images[:1]).shape[1:] if sees else (3, 224, 224)
     source = Source(
         material.backbone,
         material.head if of_labels else None,
         material.images if sees else None,
         material.seed,
-        shape,
+        material.backbone.inputs(material.images.images[:1].to(material.backbone.device)).shape[1:],
         () if of_labels or not sees else material.beside,
     )
     scores = settled(entry.function, material.samples)(source)
@@ -137,16 +138,13 @@ def made(material: Material, recipe: Recipe, scores: dict[str, Tensor], sparsity
 def _in_steps(
     material: Material, recipe: Recipe, scores: dict[str, np.ndarray], sparsity: float
 ) -> tuple[Mask, Backbone]:
-    if material.images is None:
-        raise ValueError("steps and refining read images; give images=")
-    between = partial(reconstruct, samples=material.samples)
-    train, *beside = (replace(split, labels=None) for split in (material.images, *material.beside))
+    train, *beside = material.unlabelled
     return prune_in_steps(
         material.backbone,
         scores,
         sparsity,
         recipe.rounds,
-        between,
+        partial(reconstruct, samples=material.samples),
         train,
         material.seed,
         beside,
@@ -160,11 +158,10 @@ def recover(material: Material, backbone: Backbone, mask: Mask, recoveries: Sequ
     reads."""
     for recovery in recoveries:
         entry = entry_of("recoveries", recovery)
-        if material.images is None:
-            raise ValueError(f"recovery {called(recovery)} reads images; give images=")
-        if entry.needs["labels"] and material.head is None:
+        labels = entry.needs["labels"]
+        if labels and material.head is None:
             raise ValueError(f"recovery {called(recovery)} reads labels; give labels=")
-        settled(entry.function, material.samples)(material.case(backbone, mask, entry))
+        settled(entry.function, material.samples)(material.case(backbone, mask, labels))
 
 
 def entry_of(section: str, what: str | Callable[..., Any]) -> Entry:

@@ -28,8 +28,7 @@ def global_mask(scores: Mapping[str, np.ndarray], sparsity: float) -> Mask:
     >>> global_mask({"first": np.array([3.0, 1.0]), "second": np.array([2.0, 0.0])}, 0.5)
     {'first': array([ True, False]), 'second': array([ True, False])}
     """
-    if not 0 <= sparsity < 1:
-        raise ValueError(f"sparsity {sparsity}: must be at least 0 and below 1")
+    check_sparsity(sparsity)
     for name, values in scores.items():
         if not (np.isfinite(values).all() and (values >= 0).all()):
             raise ValueError(f"scores of {name}: every score must be finite and at least 0")
@@ -46,6 +45,12 @@ def global_mask(scores: Mapping[str, np.ndarray], sparsity: float) -> Mask:
         name: part.reshape(values.shape)
         for (name, values), part in zip(scores.items(), np.split(keep, ends[:-1]), strict=True)
     }
+
+
+def check_sparsity(sparsity: float) -> None:
+    """Raise ValueError for one outside [0, 1)."""
+    if not 0 <= sparsity < 1:
+        raise ValueError(f"sparsity {sparsity}: must be at least 0 and below 1")
 
 
 def achieved_sparsity(mask: Mask) -> float:

@@ -1,4 +1,4 @@
-"""From a backbone's name and a folder of images to a pruned model, with what it keeps on labelled folders."""
+"""Folders of images: what a backbone is pruned with, and the tasks that it is measured on."""
 
 from __future__ import annotations
 
@@ -13,8 +13,7 @@ import numpy as np
 import torch
 
 from prunetransfer.analysis.paired import Cell, mean_ratio
-from prunetransfer.config.data_configs import KEYS, data_config
-from prunetransfer.config.entries import Weights
+from prunetransfer.config.data_configs import border_of
 from prunetransfer.datasets.files import ImageFiles
 from prunetransfer.datasets.kinds.folder import EXTENSIONS
 from prunetransfer.datasets.loading import load_samples
@@ -24,13 +23,9 @@ from prunetransfer.datasets.splits import Split, read_split
 from prunetransfer.deploy.inputs import unlabelled
 from prunetransfer.deploy.pruned import Measured
 from prunetransfer.heads import Head
-from prunetransfer.heads.own import own_classifier_of
 from prunetransfer.heads.ridge import fit_ridge
-from prunetransfer.models.backbones import Backbone, extract_features, load_backbone
-from prunetransfer.models.loading import load_weights
-from prunetransfer.storage.artifacts import write_tensors
+from prunetransfer.models.backbones import Backbone, extract_features
 
-DOWNLOADS = Path("resources/downloads")
 CONFIDENCE = 0.95
 
 
@@ -44,46 +39,6 @@ class Task:
     test: Split
     head: Head
     dense: np.ndarray
-
-
-def entry_of(
-    architecture: str,
-    checkpoint: str,
-    options: Mapping[str, Any],
-    given: Mapping[str, Any],
-    exclude: Sequence[str] = (),
-) -> dict:
-    """An entry as of a config's `backbones`: how images are prepared is the model's own, or given.
-
-    Raises ValueError where the model does not say something that is not given either.
-    """
-    own = {"interpolation": "bicubic", "crop": 1.0, "crop_mode": "center"}
-    if ":" not in architecture or checkpoint.startswith("torchvision:"):
-        own = data_config(architecture, checkpoint)
-    entry = {key: given.get(key, own.get(key)) for key in KEYS}
-    if missing := [key for key, value in entry.items() if value is None]:
-        raise ValueError(f"{architecture} does not say how its images are prepared: give --{', --'.join(missing)}")
-    return {"architecture": architecture, "options": dict(options), "exclude": list(exclude), **entry}
-
-
-@dataclass(frozen=True)
-class Dense:
-    """A backbone before it is pruned, the checkpoint's own classifier, if it has one, and the checkpoint's SHA-256."""
-
-    backbone: Backbone
-    classifier: Head | None
-    sha256: str | None
-
-
-def load(entry: Mapping[str, Any], checkpoint: Mapping[str, Any], device: torch.device) -> Dense:
-    """The dense backbone of an entry. checkpoint: keys of a config's `weights`, source at least."""
-    weights = dict(Weights(**checkpoint))
-    tensors, made = load_weights(entry, weights, entry["size"], DOWNLOADS)
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "weights.safetensors")
-        write_tensors(path, tensors, made)
-        backbone = load_backbone(entry, path, device)
-    return Dense(backbone, own_classifier_of(tensors), made.get("checkpoint_sha256"))
 
 
 def folder_images(path: Path, entry: Mapping[str, Any], most: int, seed: int) -> Split:
@@ -105,9 +60,12 @@ def folder_images(path: Path, entry: Mapping[str, Any], most: int, seed: int) ->
 def tasks(paths: Sequence[Path], entry: Mapping[str, Any], backbone: Backbone) -> Iterator[Task]:
     """A task of each labelled folder (docs/datasets.md, `kind: folder`), read by a ridge head on the dense features.
 
-    Raises ValueError for a folder that is no task, has a test image among its train images, or on which the dense
-    backbone gets nothing right.
+    Raises ValueError for two folders of one name, and for a folder that is no task, has a test image among its train
+    images, or on which the dense backbone gets nothing right.
     """
+    names = [path.resolve().name for path in paths]
+    if twice := {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"--evaluate: several folders are called {min(twice)}; a task goes by its folder's name")
     for path in paths:
         samples = {split: load_samples("folder", split, {"path": str(path.resolve())}, "/") for split in SPLITS}
         prepared = {name: _prepared(of, entry) for name, of in samples.items()}
@@ -118,7 +76,7 @@ def tasks(paths: Sequence[Path], entry: Mapping[str, Any], backbone: Backbone) -
         dense = correct(backbone, head, test)
         if not dense.any():
             raise ValueError(f"{path}: the dense backbone gets no test image right, so there is nothing to retain")
-        yield Task(path.name, path.resolve(), test, head, dense)
+        yield Task(path.resolve().name, path.resolve(), test, head, dense)
 
 
 def measured(task: Task, backbone: Backbone, seen: Path | None) -> Measured:
@@ -138,14 +96,11 @@ def correct(backbone: Backbone, head: Head, split: Split) -> np.ndarray:
     return right.numpy(force=True)
 
 
-def _colour(entry: Mapping[str, Any]) -> str:
-    """That of the mean, which fills up a square."""
-    return "".join(f"{round(255 * level):02x}" for level in entry["mean"])
-
-
 def _prepared(samples: Samples, entry: Mapping[str, Any]) -> tuple[Split, np.ndarray]:
     """The images as a backbone reads them, and a digest of each."""
-    preparation = Preparation(*(entry[key] for key in ("size", "interpolation", "crop", "crop_mode")), _colour(entry))
+    preparation = Preparation(
+        *(entry[key] for key in ("size", "interpolation", "crop", "crop_mode")), border_of(entry["mean"])
+    )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "images.safetensors")
         digests = write_split(path, samples, preparation, {}, threads=torch.get_num_threads())
