@@ -23,6 +23,7 @@ PACKAGE = __name__.partition(".")[0]
 MODULES = {
     "datasets": "datasets.kinds.{name}",
     "scores": "criteria.{name}",
+    "masks": "pruning.patterns.{name}",
     "recoveries": "recovery.{name}",
     "readouts": "evaluation.readouts",
     "pretrain": "training.objectives.{name}",
@@ -64,6 +65,15 @@ def score(*, sees: str | None, quadratic: bool = False) -> Callable:
     quadratic: is it w_j² times something that does not depend on w? Such a score can prune in steps.
     """
     return _register("scores", sees=sees, quadratic=quadratic)
+
+
+def pattern(*, units: bool = False, refinable: bool = False) -> Callable:
+    """Register `pattern(ranking, sparsity, *, …)`: the mask of a `pruning.ranking.Ranking` at a sparsity.
+
+    units: does it take whole units out, so that the ranking must have them? refinable: may a layer choose other weights
+    than the mask's, if they are as many?
+    """
+    return _register("masks", units=units, refinable=refinable)
 
 
 def recovery(*, labels: bool, resumable: bool = False) -> Callable:
