@@ -34,8 +34,7 @@ from prunetransfer.datasets.splits import Split
 from prunetransfer.models.backbones import Backbone, extract_features
 from prunetransfer.models.plain import PRUNABLE_LAYERS
 from prunetransfer.pruning.apply import mask_tensors
-from prunetransfer.pruning.masks import Mask
-from prunetransfer.pruning.patterns import make_mask
+from prunetransfer.pruning.masks import Mask, global_mask
 from prunetransfer.recovery.case import Case
 from prunetransfer.recovery.reconstruct import reconstruct
 from prunetransfer.recovery.refine import refine
@@ -109,7 +108,7 @@ def measured(name: str, images: int, stages: list[str]) -> Iterator[dict[str, An
     work: dict[str, Callable[[], Any]] = {
         "forward": lambda: extract_features(dense, pixels),
         "score": score,
-        "mask": lambda: mask.update(make_mask(scores, "unstructured", SPARSITY)),
+        "mask": lambda: mask.update(global_mask(scores, SPARSITY)),
         "reconstruct": lambda: reconstruct(case(pruned=True), samples=images),
         "refine": lambda: refine(case(pruned=False), samples=images),
         "magnitude": magnitude,

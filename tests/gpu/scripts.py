@@ -79,7 +79,7 @@ def run(folder: Path, landscape: bool) -> None:
     source = {"weights": weights, "head": head, "train": train}
     settings = backbone | {"size": SIZE, "score": {"score": "block", **BLOCK}}
     script("compute_score", Named(**source), Named(score), settings)
-    script("build_mask", Named(score), Named(mask), {"mask": {"pattern": "unstructured", "sparsity": 0.3}})
+    script("build_mask", Named(score), Named(mask), {"mask": {"mask": "global", "sparsity": 0.3}, "pattern": {}})
     recoveries = {"finetune": TUNED | {"precision": "auto"}, "reconstruct": RECOVERED["reconstruct"][0]}
     for name, settings in recoveries.items():
         params = backbone | {"recovery": {"recovery": name, **settings}}
@@ -87,7 +87,7 @@ def run(folder: Path, landscape: bool) -> None:
             Named(**source | {"mask": mask}) if name == "finetune" else Named(weights=weights, train=train, mask=mask)
         )
         script("recover", files, Named(file(f"{name}.safetensors")), params, recovery=f"{name}@a")
-    steps = {"mask": {"pattern": "unstructured", "sparsity": 0.3}, "rounds": 2, "refine": True}
+    steps = {"mask": {"mask": "global", "sparsity": 0.3}, "pattern": {}, "rounds": 2, "refine": True}
     steps["recovery"] = {"recovery": "reconstruct", **recoveries["reconstruct"]}
     stepped = Named(mask=file("mask-in-steps.safetensors"), weights=file("stepped.safetensors"))
     script(

@@ -201,9 +201,9 @@ def register_readout(readout: str, settings: Mapping[str, Any]) -> None:
         rows = []
         with tempfile.TemporaryDirectory() as folder:
             mask, weights = Path(folder) / "mask.safetensors", Path(folder) / "weights.safetensors"
-            write_mask(mask, global_mask(scores, 0.2), {"pattern": "unstructured", "sparsity": 0.2})
+            write_mask(mask, global_mask(scores, 0.2), {"mask": "global", "sparsity": 0.2})
             state = {name: tensor.cpu().numpy() for name, tensor in case.pruned().network.state_dict().items()}
-            described = {"pattern": "unstructured", "sparsity": SPARSITY, "achieved_sparsity": SPARSITY}
+            described = {"mask": "global", "sparsity": SPARSITY, "achieved_sparsity": SPARSITY}
             write_tensors(weights, state, described)
             for evaluate, path in ((evaluate_masks, mask), (evaluate_recovered, weights)):
                 rows += evaluate(backbone, Target(head, split, {readout: settings}, split), [path])[0]

@@ -76,7 +76,7 @@ def test_what_shows_the_images_of_the_source_has_its_role_under_every_name(new_s
         assert dict(zip(tables[name]["task"], tables[name]["role"], strict=True)) == expected | {"red": "source"}, name
     accuracy = tables["accuracy"].set_index("target")
     assert accuracy["own_sources"].dropna().to_dict() == {"quarter": "red", "again": "red"}
-    assert set(accuracy["pattern"]) == {"unstructured"} and set(accuracy["sparsity"]) == {0.4}
+    assert set(accuracy["mask"]) == {"global"} and set(accuracy["sparsity"]) == {0.4}
     # A dataset that nobody asks for leaves what was computed.
     datasets["more"] = {"view_of": "red", "classes": ["level60", "level180"]}
     new_study.config |= {"datasets": datasets}

@@ -21,7 +21,7 @@ def row(score, target, sparsity, retention, source=None, tuned_on=None, seed=0, 
     recovery = changed.get("recovery", "finetune" if tuned_on else "none")
     values = {
         **{"study": "mini", "backbone": "resnet", "architecture": "resnet18", "pretraining": "cifar10"},
-        **{"score": score, "prune_source": source, "pattern": "unstructured", "sparsity": sparsity},
+        **{"score": score, "prune_source": source, "mask": "global", "sparsity": sparsity},
         **{"achieved_sparsity": sparsity, "recovery": recovery, "method": recovery, "tuned_on": tuned_on},
         **{"target": target, "own_sources": target},
         **{"role": "source" if target in (source, tuned_on) else "transfer", "readout": "zero_shot", "seed": seed},
@@ -112,8 +112,8 @@ def test_without_any_source_data_free_rows_stay_transfer():
     assert mean_retention(found, by=["sparsity"])["retention"].tolist() == [0.9]
 
 
-@pytest.mark.parametrize("column", ["study", "pattern", "readout"])
-def test_studies_patterns_and_readouts_are_not_averaged_together(column):
+@pytest.mark.parametrize("column", ["study", "mask", "readout"])
+def test_studies_masks_and_readouts_are_not_averaged_together(column):
     rows = [row("magnitude", "digits", 0.1, 0.9), row("magnitude", "digits", 0.1, 0.9, **{column: "other"})]
     with pytest.raises(ValueError, match=f"mixes {column} .*other"):
         with_sources(pd.DataFrame(rows))

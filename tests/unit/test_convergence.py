@@ -7,14 +7,15 @@ import pytest
 
 from prunetransfer.analysis.convergence import agreement
 
-HALF = {"pattern": "unstructured", "sparsity": 0.5}
+NAMED = {"mask": "global", "sparsity": 0.5}
+HALF = NAMED | {"made": {}}
 REFERENCE = {"a": np.arange(6.0).reshape(2, 3), "b": np.array([6.0, 7.0])}
 
 
 def test_a_score_agrees_with_itself_and_with_what_orders_alike():
     for scores in (REFERENCE, {name: np.sqrt(values) for name, values in REFERENCE.items()}):
         (row,) = agreement(scores, REFERENCE, [HALF])
-        assert row == HALF | {"rank_correlation": pytest.approx(1), "overlap": 1}
+        assert row == NAMED | {"rank_correlation": pytest.approx(1), "overlap": 1}
 
 
 def test_overlap_is_the_share_of_kept_weights_that_both_keep():

@@ -22,7 +22,7 @@ from prunetransfer.storage.tables import read_table, table_metadata, write_table
 CPU = torch.device("cpu")
 WEIGHTS = {"conv.weight": np.linspace(-1, 1, 12, dtype=np.float32).reshape(3, 4), "steps": np.array(7)}
 ANSWERS = {
-    "pattern": "unstructured",
+    "mask": "global",
     "sparsity": [0.1, 0.5],
     "readout": "zero_shot",
     "target": "red",

@@ -45,9 +45,9 @@ def forget() -> None:
         cached.cache_clear()
 
 
-def code_digest(script: Path, *modules: str, entry: str | None = None) -> str:
+def code_digest(script: Path, *modules: str) -> str:
     forget()
-    return digest.code_digest(script, *modules, entry=entry)
+    return digest.code_digest(script, *modules)
 
 
 def edit(file: Path, change: Callable[[str], str]) -> None:
@@ -197,35 +197,14 @@ def test_a_new_score_leaves_the_others(package, script):
     assert [code_digest(script, f"criteria.{name}") for name in ("magnitude", "block")] == before
 
 
-MASK_SCRIPT = """
-from prunetransfer.pruning.patterns import make_mask
-"""
-FURTHER = """
-
-@pattern(names="2of4", read=lambda name: 0.5, write=lambda sparsity: "2of4")
-def two_of_four(scores, sparsity):
-    return {}
-"""
-
-
 def test_a_new_pattern_leaves_the_masks_of_the_others(package, script):
-    script.write_text(MASK_SCRIPT)
-    before, of_all = code_digest(script, entry="unstructured"), code_digest(script)
-    edit(package / "pruning/patterns.py", lambda text: text + FURTHER)
-    assert code_digest(script, entry="unstructured") == before and code_digest(script) != of_all
-    assert code_digest(script, entry="two_of_four") != before
-    edit(
-        package / "pruning/patterns.py", replaced("global_mask(scores, sparsity)", "global_mask(scores, 1 - sparsity)")
-    )
-    assert code_digest(script, entry="unstructured") != before
-
-
-def test_what_all_patterns_share_counts_for_each(package, script):
-    script.write_text(MASK_SCRIPT)
-    edit(package / "pruning/patterns.py", lambda text: text + FURTHER)
-    before = {name: code_digest(script, entry=name) for name in ("unstructured", "two_of_four")}
-    edit(package / "pruning/patterns.py", lambda text: text + "\n\ndef helper():\n    return 1\n")
-    assert all(code_digest(script, entry=name) != old for name, old in before.items())
+    script.write_text("from prunetransfer.pruning.making import make_mask\n")
+    names = ("unstructured", "n_m")
+    before = {name: code_digest(script, f"pruning.patterns.{name}") for name in names}
+    (package / "pruning/patterns/none.py").write_text("@pattern()\ndef none(ranking, sparsity):\n    return {}\n")
+    edit(package / "pruning/patterns/n_m.py", replaced("m - n", "m + n"))
+    after = {name: code_digest(script, f"pruning.patterns.{name}") for name in names}
+    assert [name for name in names if after[name] != before[name]] == ["n_m"]
 
 
 @pytest.mark.parametrize("file", ["criteria/source.py", "curvature/gradients.py"])

@@ -22,7 +22,7 @@ from prunetransfer.pruning.masks import achieved_sparsity, global_mask, read_mas
 from prunetransfer.runtime.devices import in_batches
 from prunetransfer.storage.artifacts import write_tensors
 
-ASKED = {"pattern": "unstructured"}
+ASKED = {"mask": "global"}
 SPARSITIES = [0.0, 0.3, 0.7]
 COUNT = 260  # more than one batch
 
@@ -93,7 +93,7 @@ def test_sparsity_0_is_the_dense_backbone_exactly(backbone, images, masks):
     label, dense, pruned = predictions
     assert (label["readout"], label["predicted"]) == ("label", images.labels.tolist())
     assert (dense["sparsity"], pruned["sparsity"]) == (None, 0)
-    assert (dense["pattern"], pruned["pattern"]) == (None, "unstructured")
+    assert (dense["mask"], pruned["mask"]) == (None, "global")
     assert dense["predicted"] == pruned["predicted"]
     assert np.mean(np.array(pruned["predicted"]) == images.labels.numpy()) == row["top1"]
 

@@ -35,7 +35,7 @@ def accuracy() -> pd.DataFrame:
                     rows.append((score, source, tuned_on, target, role, recovery, sparsity, value))
     columns = ["score", "prune_source", "tuned_on", "target", "role", "recovery", "sparsity", "retention"]
     frame = pd.DataFrame(rows, columns=columns).assign(study="mini", backbone="resnet", readout="zero_shot", seed=0)
-    return frame.assign(method=frame["recovery"], pattern="unstructured", own_sources=frame["target"])
+    return frame.assign(method=frame["recovery"], mask="global", own_sources=frame["target"])
 
 
 def many_accuracies(backbones: list[str], scores: list[str], targets: list[str]) -> pd.DataFrame:
@@ -43,7 +43,7 @@ def many_accuracies(backbones: list[str], scores: list[str], targets: list[str])
     columns = ["backbone", "score", "prune_source", "target", "sparsity", "seed"]
     grid = product(backbones, scores, targets[:3], targets, (0.1, 0.5, 0.9), (0, 1))
     frame = pd.DataFrame(list(grid), columns=columns).assign(study="mini", readout="zero_shot", tuned_on=None)
-    frame = frame.assign(pattern="unstructured", own_sources=frame["target"])
+    frame = frame.assign(mask="global", own_sources=frame["target"])
     role = frame["prune_source"].eq(frame["target"]).map({True: "source", False: "transfer"})
     return frame.assign(role=role, recovery="none", method="none", retention=rng.uniform(0.1, 1.1, len(frame)))
 
@@ -64,7 +64,7 @@ def layer_sparsities(backbones: dict[str, list[str]], scores: list[str]) -> pd.D
         for depth, name in enumerate(names)
     ]
     columns = ["backbone", "score", "prune_source", "sparsity", "depth", "layer", "layer_sparsity"]
-    return pd.DataFrame(rows, columns=columns).assign(study="mini", pattern="unstructured", seed=0)
+    return pd.DataFrame(rows, columns=columns).assign(study="mini", mask="global", seed=0)
 
 
 def panel(figure, title):

@@ -19,7 +19,7 @@ from unit.configs import VALID
 from prunetransfer.config import ConfigError, validate_config, validation
 from prunetransfer.config.data_configs import KEYS
 from prunetransfer.datasets.downloads import folder_of, origin
-from prunetransfer.pruning.patterns import decimal, mask_name
+from prunetransfer.pruning.names import decimal, mask_name
 
 MORE = {
     "datasets": {
@@ -154,7 +154,7 @@ def parts_of_paths(config: dict) -> Iterator[str]:
         yield from (f"{name}@{source}" for name in config[section] for source in config["sources"])
     step = config["targets_per_job"]
     yield from ("+".join(config["targets"][start : start + step]) for start in range(0, len(config["targets"]), step))
-    yield from (mask_name("unstructured", sparsity) for sparsity in config["sparsities"])
+    yield from (mask_name("global", sparsity) for sparsity in config["sparsities"])
     for dataset in config["datasets"]:
         for backbone in config["backbones"].values():
             yield f"{dataset}-{backbone['size']}-{backbone['interpolation']}-{decimal(backbone['crop'])}"

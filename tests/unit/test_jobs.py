@@ -50,12 +50,10 @@ def test_seeds_share_what_nothing_is_drawn_for(names, shared):
 
 def test_a_masks_file_says_its_key_columns(tmp_path):
     wildcards = {"backbone": "net", "criterion": "block@digits", "seed": "1", "mask": "0.5"}
-    write_mask(
-        tmp_path / "mask", {"a": np.ones(4, bool)}, {"pattern": "unstructured", "sparsity": 0.5, "wildcards": wildcards}
-    )
+    write_mask(tmp_path / "mask", {"a": np.ones(4, bool)}, {"mask": "global", "sparsity": 0.5, "wildcards": wildcards})
     assert mask_columns(tmp_path / "mask") == {
         **{"backbone": "net", "score": "block", "prune_source": "digits", "seed": 1},
-        **{"pattern": "unstructured", "sparsity": 0.5},
+        **{"mask": "global", "sparsity": 0.5},
     }
 
 

@@ -48,7 +48,7 @@ def test_tasks_are_compared_at_one_seed_and_seeds_in_one_task():
 
 
 def test_a_task_that_is_no_target_has_a_prediction_alone():
-    key = {"backbone": "net", "score": "magnitude", "prune_source": None, "pattern": "unstructured"}
+    key = {"backbone": "net", "score": "magnitude", "prune_source": None, "mask": "global"}
     key |= {"sparsity": 0.3, "seed": 0}
     rows = pd.DataFrame([key | {"task": task} for task in ("red", "green")])
     losses = pd.DataFrame([key | {"target": "red", "readout": "zero_shot", "predicted": 2.0, "measured": 3.0}])
@@ -60,7 +60,7 @@ def test_a_task_that_is_no_target_has_a_prediction_alone():
 def masks() -> pd.DataFrame:
     rows = list(product(("resnet", "vit"), ("magnitude", "block"), ("digits", "glyphs"), (0.3, 0.5)))
     frame = pd.DataFrame(rows, columns=["backbone", "score", "task", "sparsity"]).assign(
-        study="mini", pattern="unstructured", seed=0
+        study="mini", mask="global", seed=0
     )
     frame["prune_source"] = frame["score"].map({"magnitude": None, "block": "digits"})
     return frame.assign(role=np.where(frame["task"] == frame["prune_source"], "source", "transfer"))

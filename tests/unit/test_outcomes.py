@@ -43,11 +43,11 @@ def files(tmp_path):
     """Prediction files of a study: the dense backbone is right on all images."""
     paths = []
     for (criterion, recovery, target), mistakes in MISTAKES.items():
-        dense = {"pattern": None, "sparsity": None, "predicted": LABELS.tolist()}
+        dense = {"mask": None, "sparsity": None, "predicted": LABELS.tolist()}
         rows = [dense | {"readout": name} for name in ("label", "zero_shot")]
         for sparsity, wrong in zip((0.3, 0.6), mistakes, strict=True):
             predicted = np.where(np.arange(IMAGES) < wrong, (LABELS + 1) % 4, LABELS).tolist()
-            mask = {"pattern": "unstructured", "sparsity": sparsity}
+            mask = {"mask": "global", "sparsity": sparsity}
             rows.append(mask | {"readout": "zero_shot", "predicted": predicted})
         job = {"backbone": "net", "criterion": criterion, "recovery": recovery, "seed": "0"}
         paths.append(tmp_path / f"{len(paths)}.parquet")
@@ -136,7 +136,7 @@ def test_masks_are_compared_between_sources_and_between_draws():
     drawn = {("digits", 0): masks(0, 1, 2, 3), ("glyphs", 0): masks(2, 3, 4, 5), ("digits", 1): masks(0, 1, 2, 9)}
     jobs = [
         {"backbone": "net", "score": "block", "prune_source": source, "seed": seed}
-        | {"pattern": "unstructured", "sparsity": 0.6}
+        | {"mask": "global", "sparsity": 0.6}
         for source, seed in drawn
     ]
     rows = pd.DataFrame(mask_overlaps(jobs, lambda job: drawn[job["prune_source"], job["seed"]]))
@@ -157,7 +157,7 @@ def losses() -> pd.DataFrame:
     """Accuracy rows of a data-free and a data-based score: dense loss 1, loss 1 + q²."""
     return pd.DataFrame(
         {"study": "mini", "backbone": "net", "score": score, "prune_source": source, "sparsity": q, "target": "glyphs"}
-        | {"retention": 1.0, "pattern": "unstructured", "own_sources": None}
+        | {"retention": 1.0, "mask": "global", "own_sources": None}
         | {"role": "transfer", "readout": "zero_shot", "seed": 0, "recovery": "none", "loss": 1 + q**2, "dense_loss": 1}
         for score, source in (("magnitude", None), ("block", "digits"))
         for q in (0.1, 0.3, 0.6)
@@ -166,7 +166,7 @@ def losses() -> pd.DataFrame:
 
 def test_predicted_and_measured_safe_sparsity():
     accuracy = losses()
-    predicted = accuracy[["backbone", "score", "prune_source", "pattern", "sparsity", "seed"]].assign(
+    predicted = accuracy[["backbone", "score", "prune_source", "mask", "sparsity", "seed"]].assign(
         predicted=[0.1, 0.2, 0.9, 0.0, 0.05, 0.09]
     )
     both = predicted_losses(predicted, accuracy)
@@ -180,7 +180,7 @@ def test_predicted_and_measured_safe_sparsity():
 
 def test_tables_fit_their_schemas_and_the_page_states_them(files, outcomes, tmp_path):
     accuracy, overlaps = losses(), pd.DataFrame(columns=TABLES["mask_overlap"].names)
-    predicted = accuracy[["backbone", "score", "prune_source", "pattern", "sparsity", "seed"]].assign(predicted=0.01)
+    predicted = accuracy[["backbone", "score", "prune_source", "mask", "sparsity", "seed"]].assign(predicted=0.01)
     found = {
         "intervals": retention_intervals(outcomes, 0.95),
         "changes": recovery_changes(outcomes, 0.95),
@@ -264,5 +264,5 @@ def test_where_every_target_is_at_chance_nothing_is_claimed(at_chance, tmp_path)
     assert text.startswith("# Verdicts of the study mini\n\nLeft out") and len(text.splitlines()) == 3
     accuracy = losses().assign(retention=None, tuned_on=None)
     assert summarise(accuracy, found).startswith("Left out of every mean")
-    predicted = accuracy[["backbone", "score", "prune_source", "pattern", "sparsity", "seed"]].assign(predicted=0.01)
+    predicted = accuracy[["backbone", "score", "prune_source", "mask", "sparsity", "seed"]].assign(predicted=0.01)
     assert predicted_losses(predicted, accuracy).empty

@@ -186,7 +186,7 @@ def test_each_runs_like_the_packages_own(folder, tmp_path):
     write_mask(
         tmp_path / "mask",
         {name: (w > 0).numpy() for name, w in weights.items()},
-        {"sparsity": 0.5, "pattern": "unstructured"},
+        {"sparsity": 0.5, "mask": "global"},
     )
     readouts = {"first_class": {"plugin": place}}
     rows, _ = evaluate_masks(backbone, Target(head_of(backbone), images, readouts, images), [tmp_path / "mask"])

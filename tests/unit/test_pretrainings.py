@@ -35,7 +35,7 @@ def outcomes(targets=("digits", "glyphs"), right=RIGHT) -> pd.DataFrame:
     rows = [
         {
             **{"study": "mini", "backbone": backbone, "score": "magnitude", "prune_source": None, "tuned_on": None},
-            **{"pattern": "unstructured", "sparsity": sparsity, "recovery": "none", "method": "none"},
+            **{"mask": "global", "sparsity": sparsity, "recovery": "none", "method": "none"},
             **{"target": target, "own_sources": None, "role": "transfer"},
             **{"readout": "zero_shot", "seed": 0},
             **{"dense": np.arange(IMAGES) < dense, "correct": np.arange(IMAGES) < kept},

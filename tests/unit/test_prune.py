@@ -22,7 +22,8 @@ from prunetransfer.criteria.features import features
 from prunetransfer.criteria.magnitude import magnitude
 from prunetransfer.criteria.source import Source
 from prunetransfer.pruning.apply import mask_tensors
-from prunetransfer.pruning.patterns import make_mask
+from prunetransfer.pruning.making import make_mask
+from prunetransfer.pruning.ranking import Ranking
 from prunetransfer.recovery.case import Case
 from prunetransfer.recovery.reconstruct import reconstruct
 
@@ -72,7 +73,7 @@ def test_the_same_mask_and_weights_as_of_the_study(kind):
     dense = backbone_of(kind)
     source = Source(dense, None, IMAGES, 0, (3, SIZE, SIZE))
     scores = {name: values.numpy() for name, values in features(source, samples=16).items()}
-    mask = make_mask(scores, "unstructured", 0.5)
+    mask = make_mask(Ranking(scores), 0.5)
     pruned, keep = copy.deepcopy(dense), mask_tensors(mask, dense.device)
     pruned.prune(keep)
     reconstruct(Case(pruned, dense, keep, None, IMAGES, 0), samples=16)

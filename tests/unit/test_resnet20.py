@@ -148,7 +148,7 @@ def measured(loss, weights, heads, splits, tmp_path_factory) -> dict[str, np.nda
         scores = {name: values.numpy() for name, values in computed.items()}
         files = [folder / f"{criterion}-{q}" for q in SPARSITIES]
         for q, file in zip(SPARSITIES, files, strict=True):
-            write_mask(file, global_mask(scores, q), {"pattern": "unstructured", "sparsity": q})
+            write_mask(file, global_mask(scores, q), {"mask": "global", "sparsity": q})
         backbone = load_backbone(SETTINGS, weights, torch.device("cpu"))
         rows, _ = evaluate_masks(backbone, Target(head, splits["test"], {"zero_shot": {}}), files)
         found[criterion] = np.array([row["top1"] for row in rows])

@@ -29,7 +29,7 @@ def measured() -> pd.DataFrame:
             correct = {"dense": np.ones(200, dtype=bool), "correct": np.arange(200) >= wrong}
             rows.append(about | correct)
     fixed = {"study": "mini", "backbone": "net", "sparsity": 0.5, "target": "glyphs", "readout": "zero_shot"}
-    fixed |= {"pattern": "unstructured", "own_sources": None, "role": "transfer"}
+    fixed |= {"mask": "global", "own_sources": None, "role": "transfer"}
     return pd.DataFrame(rows).assign(**fixed)
 
 

@@ -24,7 +24,7 @@ def layers(**changed) -> pd.DataFrame:
         "score": ["block", "block", "magnitude"],
         "prune_source": ["digits", "digits", None],
         "seed": [0, 0, 0],
-        "pattern": ["unstructured"] * 3,
+        "mask": ["global"] * 3,
         "sparsity": [0.5, 0.1, 0.1],
         "layer": ["fc.weight", "conv1.weight", "conv1.weight"],
         "depth": [3, 0, 0],
@@ -56,7 +56,7 @@ def test_other_readers_find_the_same_values_and_nulls(tmp_path, reader):
     library = pytest.importorskip(reader)
     path = tmp_path / "t.parquet"
     classes = pd.DataFrame({"target": "a", "readout": "knn", "predicted": [[0, 2], [1, 2]]})
-    classes = classes.assign(pattern=[None, "unstructured"], sparsity=[None, 0.5])
+    classes = classes.assign(mask=[None, "global"], sparsity=[None, 0.5])
     for frame, schema in ((layers(), LAYER_SPARSITY), (classes, PREDICTIONS)):
         write_table(path, frame, schema, {})
         found = library.sql(f"FROM '{path}'").arrow() if reader == "duckdb" else library.read_parquet(path)
@@ -154,7 +154,7 @@ def test_a_file_of_another_schema_is_refused(tmp_path):
 
 def test_one_row_of_accuracy_is_named_by_what_was_measured():
     assert keys(ACCURACY) == [
-        *("study", "backbone", "score", "prune_source", "pattern", "sparsity"),
+        *("study", "backbone", "score", "prune_source", "mask", "sparsity"),
         *("recovery", "tuned_on", "target", "readout", "seed"),
     ]
 

@@ -23,7 +23,7 @@ from prunetransfer.datasets.origins import own_sources
 from prunetransfer.stages.code_digest import code_digest, short_digest
 from prunetransfer.config.memory import reading, recovering, scoring
 from prunetransfer.config.validation import load_schema
-from prunetransfer.pruning.patterns import any_name, decimal, mask_name, read_name
+from prunetransfer.pruning.names import any_name, decimal, mask_name, read_name, registered_name
 from prunetransfer.settings.registry import module_of
 from prunetransfer.stages import paths
 from prunetransfer.stages.environment import begin, prepare
@@ -55,7 +55,6 @@ NEEDS = needs(SCHEMA, config["plugins"])
 RESULTS = Path("results") / config["study"]
 LOGS = RESULTS / "logs"
 COSTS = RESULTS / "costs"
-PATTERN = "unstructured"  # of all masks of a study
 # The targets that one evaluation job reads together, by their group's name: `digits+glyphs`.
 TARGETS = {
     "+".join(group): group
@@ -63,6 +62,8 @@ TARGETS = {
     for group in [config["targets"][start : start + config["targets_per_job"]]]
 }
 LABELLED = labelled(config["datasets"], NEEDS["datasets"])
+# Keys of an entry that say where it is tried, which is the study's affair, and no setting of what it does.
+TRIED = {"masks", "sparsities", "backbones", "scores"}
 METHODS = recovery_methods(config["recoveries"])
 GPU = bool(list(Path("/dev").glob("nvidia[0-9]*"))) if config["gpu"] == "auto" else config["gpu"]
 
@@ -78,7 +79,7 @@ wildcard_constraints:
     interpolation=r"[a-z]+",
     crop=r"\d\.\d+(-squash|-border-[0-9a-f]{6})?",
     seed=r"\d+",
-    mask=any_name(),
+    mask=any_name(config["masks"]),
 
 
 def file(pattern, **names):
@@ -131,8 +132,8 @@ def memory(estimate, *settings):
 
 
 @cache
-def code(script, *modules, entry=None):
-    return code_digest(ROOT / "workflow/scripts" / f"{script}.py", *modules, entry=entry)
+def code(script, *modules):
+    return code_digest(ROOT / "workflow/scripts" / f"{script}.py", *modules)
 
 
 def plugin(section, name):
@@ -205,11 +206,37 @@ def seeds(criterion, recovery="none"):
     return config["seeds"][:1] if shared else config["seeds"]
 
 
-def masks(recovery="none"):
-    """What the masks of a recovery are called."""
-    name = Job.parse({"recovery": recovery}).recovery
-    grid = config["recoveries"][name].get("sparsities", config["sparsities"])
-    return [mask_name(PATTERN, sparsity) for sparsity in grid]
+def masks(backbone, criterion, recovery="none"):
+    """What the masks of a criterion are called that a recovery is tried on."""
+    job = Job.parse({"criterion": criterion, "recovery": recovery})
+    tried = config["recoveries"][job.recovery]
+    return [
+        mask_name(name, sparsity)
+        for name, entry in config["masks"].items()
+        if backbone in entry["backbones"] and job.score in entry["scores"] and name in tried.get("masks", [name])
+        for sparsity in entry["sparsities"]
+        if sparsity in tried.get("sparsities", [sparsity])
+    ]
+
+
+def masks_of(job):
+    """The masks of a job's wildcards."""
+    return masks(job["backbone"], job["criterion"], job.get("recovery", "none"))
+
+
+def pattern_settings(wildcards):
+    """What makes a mask: the settings of its entry; where it is tried is the study's affair."""
+    entry = config["masks"][read_name(wildcards.mask)["mask"]]
+    return {key: entry[key] for key in entry if key not in TRIED} | plugin("masks", pattern_of(wildcards))
+
+
+def pattern_of(wildcards):
+    return registered_name(config["masks"][read_name(wildcards.mask)["mask"]]["pattern"])
+
+
+def units_of(wildcards):
+    """The units of the backbone, where the mask takes whole ones out."""
+    return {"units": file(paths.UNITS, backbone=wildcards.backbone)} if NEEDS["masks"][pattern_of(wildcards)]["units"] else {}
 
 
 def mask_file(backbone, criterion, seed, mask):

@@ -21,7 +21,7 @@ def names():
         "recovery": used,
         "targets": list(TASKS),
         "seed": [str(seed) for seed in config["seeds"]],
-        "mask": sorted({mask for recovery in used for mask in masks(recovery)}),
+        "mask": sorted({mask for job in EVALUATED for mask in masks_of(job)}),
     }
 
 

@@ -16,7 +16,7 @@ def target_images(split):
 
 def pruned_files(wildcards):
     """One file a sparsity: masks where nothing is recovered, else weights, also those of pruning in steps."""
-    names = masks(wildcards.recovery)
+    names = masks_of(wildcards)
     if wildcards.recovery != "none":
         return {"recovered": [file(paths.RECOVERED, **wildcards, mask=mask) for mask in names]}
     if steps(Job.parse(wildcards).score):

@@ -19,10 +19,11 @@ def landscape_settings(*keys):
 
 def landscape_masks(wildcards):
     return [
-        mask_file(wildcards.backbone, criterion, wildcards.seed, mask_name(PATTERN, sparsity))
+        mask_file(wildcards.backbone, criterion, wildcards.seed, mask)
         for criterion in criteria()
         if Job.parse({"criterion": criterion}).score in LANDSCAPE["scores"]
-        for sparsity in LANDSCAPE["sparsities"]
+        for mask in masks(wildcards.backbone, criterion)
+        if read_name(mask)["sparsity"] in LANDSCAPE["sparsities"]
     ]
 
 

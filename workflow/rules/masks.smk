@@ -1,16 +1,24 @@
 IN_STEPS = [score for score in config["scores"] if steps(score)]
 
 
+def ranking(wildcards):
+    """The score, and, where the mask takes whole units out, these with their scores."""
+    units = units_of(wildcards)
+    return units | ({"unit_scores": file(paths.UNIT_SCORE, **wildcards)} if units else {})
+
+
 rule build_mask:
     input:
-        RESULTS / paths.SCORE,
+        unpack(ranking),
+        scores=RESULTS / paths.SCORE,
     output:
         RESULTS / paths.MASK,
     wildcard_constraints:
         criterion=rf"(?!({any_of(IN_STEPS)})@)[^/]+",
     params:
         mask=lambda wildcards: read_name(wildcards.mask),
-        code=lambda wildcards: code("build_mask", entry=read_name(wildcards.mask)["pattern"]),
+        pattern=pattern_settings,
+        code=lambda wildcards: code("build_mask", *modules("masks", pattern_of(wildcards))),
     log:
         log_of(paths.MASK),
     benchmark:
@@ -39,6 +47,7 @@ def step_images(wildcards):
 rule prune_in_steps:
     input:
         unpack(step_images),
+        unpack(units_of),
         weights=dense_weights,
         scores=RESULTS / paths.SCORE,
     output:
@@ -49,13 +58,14 @@ rule prune_in_steps:
     params:
         backbone=architecture,
         mask=lambda wildcards: read_name(wildcards.mask),
+        pattern=pattern_settings,
         rounds=lambda wildcards: steps(Job.parse(wildcards).score)["rounds"],
         refine=lambda wildcards: steps(Job.parse(wildcards).score)["refine"],
         recovery=between,
         code=lambda wildcards: code(
             "prune_in_steps",
             *modules("recoveries", between(wildcards)["recovery"]),
-            entry=read_name(wildcards.mask)["pattern"],
+            *modules("masks", pattern_of(wildcards)),
         ),
     log:
         log_of(paths.STEPPED),

@@ -1,7 +1,5 @@
 def settings_of_recovery(name):
-    """An entry's own settings; where a recovery is tried is the study's affair."""
-    tried = ("sparsities", "backbones", "scores")
-    own = {key: value for key, value in config["recoveries"][name].items() if key not in tried}
+    own = {key: value for key, value in config["recoveries"][name].items() if key not in TRIED}
     return own | plugin("recoveries", own["recovery"])
 
 

@@ -6,6 +6,7 @@ EVALUATED = [
     for recovery in recoveries(backbone, criterion)
     for targets in TARGETS
     for seed in seeds(criterion, recovery)
+    if masks(backbone, criterion, recovery)
 ]
 EVALUATIONS = [file(paths.EVALUATION, **job) for job in EVALUATED]
 PREDICTIONS = [file(paths.PREDICTIONS, **job) for job in EVALUATED]
@@ -25,7 +26,7 @@ SCORED = [
     for seed in seeds(criterion)
 ]
 ALL_SCORES = [file(paths.SCORE, **job) for job in SCORED]
-MASKED = [job | dict(mask=mask) for job in SCORED for mask in masks()]
+MASKED = [job | dict(mask=mask) for job in SCORED for mask in masks_of(job)]
 MASKS = [file(paths.MASK, **job) for job in MASKED]
 TRAINED = [
     file(paths.RECOVERED, recovery=recovery, backbone=backbone, criterion=criterion, seed=seed, mask=mask)
@@ -35,7 +36,7 @@ TRAINED = [
     if recovery != "none"
     if NEEDS["recoveries"][config["recoveries"][Job.parse({"recovery": recovery}).link]["recovery"]]["resumable"]
     for seed in config["seeds"]
-    for mask in masks(recovery)
+    for mask in masks(backbone, criterion, recovery)
 ]
 PRETRAININGS = pretraining_groups(config["backbones"])
 # What the statistics know of the study: which seeds there are, what each recovery does, which images a target shares.
@@ -96,7 +97,13 @@ TABLE_STAGES = {
         tables=["convergence"],
         knows=dict(
             study=config["study"],
-            masks=[dict(pattern=PATTERN, sparsity=sparsity) for sparsity in config["sparsities"]],
+            # Of a pattern that takes whole units out, the scores of single weights say too little.
+            masks=[
+                dict(mask=name, sparsity=sparsity, made={key: entry[key] for key in entry.keys() - TRIED})
+                for name, entry in config["masks"].items()
+                if not NEEDS["masks"][registered_name(entry["pattern"])]["units"]
+                for sparsity in entry["sparsities"]
+            ],
         ),
         asks=(4000, 30),
     ),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from prunetransfer.pruning.patterns import read_name
+from prunetransfer.pruning.names import read_name
 from prunetransfer.stages.benchmarks import job_costs
 from prunetransfer.stages.jobs import Job
 from prunetransfer.stages.stage import stage

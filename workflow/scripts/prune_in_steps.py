@@ -7,6 +7,7 @@ from prunetransfer.datasets.splits import read_split
 from prunetransfer.models.backbones import load_backbone
 from prunetransfer.models.trial import check_pruned
 from prunetransfer.pruning.apply import mask_tensors
+from prunetransfer.pruning.making import make_mask, ranked
 from prunetransfer.pruning.masks import DESCRIBED_BY, write_mask
 from prunetransfer.recovery.refine import refine
 from prunetransfer.recovery.steps import prune_in_steps
@@ -15,6 +16,7 @@ from prunetransfer.settings.registry import find
 from prunetransfer.stages.jobs import Job
 from prunetransfer.stages.stage import stage
 from prunetransfer.storage.artifacts import read_metadata, read_tensors, write_tensors
+from prunetransfer.structure.units import read_units
 
 with stage(snakemake):
     asked, settings, files = snakemake.params.mask, dict(snakemake.params.recovery), snakemake.input
@@ -23,17 +25,19 @@ with stage(snakemake):
     seed = Job.parse(snakemake.wildcards).seed
     device = prepare_process(snakemake.threads, seed)
     dense = load_backbone(snakemake.params.backbone, files.weights, device)
+    units = read_units(files.units) if files.get("units") else None
     train, *beside = (replace(read_split(file), labels=None) for file in (files.train, *files.beside))
     mask, backbone = prune_in_steps(
         dense,
         read_tensors(files.scores),
-        rounds=snakemake.params.rounds,
-        recover=partial(recovery.function, **settings),
-        train=train,
-        seed=seed,
-        beside=beside,
-        refine=partial(refine, **settings) if snakemake.params.refine else None,
-        **asked,
+        asked["sparsity"],
+        snakemake.params.rounds,
+        partial(recovery.function, **settings),
+        train,
+        seed,
+        beside,
+        lambda scores, sparsity: make_mask(ranked(scores, units), sparsity, **snakemake.params.pattern),
+        partial(refine, **settings) if snakemake.params.refine else None,
     )
     check_pruned(backbone, mask_tensors(mask, device), train.images[:1])
     tensors = {key: tensor.cpu().numpy() for key, tensor in backbone.network.state_dict().items()}

@@ -27,7 +27,7 @@ def retention_intervals(outcomes: pd.DataFrame, confidence: float) -> pd.DataFra
 
 def mean_retentions(outcomes: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """Mean retention over (source, target) pairs and seeds, with a paired interval (schema RETENTION)."""
-    by = ["study", "backbone", "score", "recovery", "method", "readout", "role", "pattern", "sparsity"]
+    by = ["study", "backbone", "score", "recovery", "method", "readout", "role", "mask", "sparsity"]
     rows = []
     for frame in by_readout(outcomes):
         for names, group in frame.groupby(by):
@@ -41,10 +41,10 @@ def recovery_changes(outcomes: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """What each recovery changes on each target, by McNemar's exact test (schema CHANGES).
 
     A row whose target is null joins the transfer targets of one mask: their images are different draws, so the counts
-    add up. Holm's correction runs over the rows with a target, and over those without, of each backbone, pattern,
+    add up. Holm's correction runs over the rows with a target, and over those without, of each backbone, mask,
     readout, recovery.
     """
-    by = ["study", "backbone", "score", "source", "pattern", "sparsity", "recovery", "method", "readout", "seed"]
+    by = ["study", "backbone", "score", "source", "mask", "sparsity", "recovery", "method", "readout", "seed"]
     rows = []
     for frame in by_readout(outcomes):
         for names, group in before_and_after(frame).groupby(by, dropna=False):
@@ -57,7 +57,7 @@ def recovery_changes(outcomes: pd.DataFrame, confidence: float) -> pd.DataFrame:
                 joined = _counts(transfer["before"], transfer["correct"])
                 rows.append(_named(by, names) | {"target": None, "role": "transfer"} | joined)
     found = pd.DataFrame(rows, columns=[name for name in CHANGES.names if name not in ("p_holm", "verdict")])
-    family = [*(found[name] for name in ("backbone", "pattern", "readout", "recovery")), found["target"].isna()]
+    family = [*(found[name] for name in ("backbone", "mask", "readout", "recovery")), found["target"].isna()]
     found["p_holm"] = found.groupby(family)["p_value"].transform(holm).astype(float)
     return found.assign(verdict=verdicts_of(found["change"], found["p_holm"], confidence))[CHANGES.names]
 
@@ -66,9 +66,9 @@ def compare_scores(outcomes: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """Every two scores, without recovery: mean accuracy of the first minus that of the second (schema COMPARISONS).
 
     The mean runs over the (source, target) pairs and seeds that both have, image by image. Holm's correction runs over
-    all comparisons of a backbone, pattern and readout.
+    all comparisons of a backbone, mask and readout.
     """
-    by, same = ["study", "backbone", "readout", "role", "pattern", "sparsity"], ["source", "target", "seed"]
+    by, same = ["study", "backbone", "readout", "role", "mask", "sparsity"], ["source", "target", "seed"]
     rows = []
     for frame in by_readout(outcomes[outcomes["recovery"] == "none"]):
         for names, group in frame.groupby(by):
@@ -82,7 +82,7 @@ def compare_scores(outcomes: pd.DataFrame, confidence: float) -> pd.DataFrame:
                 values = {"difference": found.value, "low": found.low, "high": found.high, "p_value": found.p_value}
                 rows.append(_named(by, names) | about | values)
     found = pd.DataFrame(rows, columns=[name for name in COMPARISONS.names if name not in ("p_holm", "verdict")])
-    found["p_holm"] = found.groupby(["backbone", "pattern", "readout"])["p_value"].transform(holm).astype(float)
+    found["p_holm"] = found.groupby(["backbone", "mask", "readout"])["p_value"].transform(holm).astype(float)
     return found.assign(verdict=verdicts_of(found["difference"], found["p_holm"], confidence))[COMPARISONS.names]
 
 

@@ -26,18 +26,18 @@ def kept_overlap(mask: Mask, other: Mask) -> float:
 def mask_overlaps(jobs: Iterable[Job], read: Callable[[Job], Mask]) -> list[dict[str, object]]:
     """Rows of MASK_OVERLAP without the study: between sources at one seed, and between seeds at one source.
 
-    jobs: one a mask, with backbone, score, prune_source, seed, pattern and sparsity; read: its mask. Only the masks of
-    one backbone, score, pattern and sparsity are in memory at a time.
+    jobs: one a mask, with backbone, score, prune_source, seed, mask and sparsity; read: its mask. Only the masks of
+    one backbone, score, mask and sparsity are in memory at a time.
     """
     rows = []
-    for (backbone, score, pattern, sparsity), group in groupby(sorted(jobs, key=_group), key=_group):
+    for (backbone, score, mask, sparsity), group in groupby(sorted(jobs, key=_group), key=_group):
         masks = [(job["prune_source"], job["seed"], read(job)) for job in group]
         for first, second in combinations(sorted(masks, key=lambda entry: entry[:2]), 2):
             if (first[0] == second[0]) == (first[1] == second[1]):
                 continue
             rows.append(
                 {
-                    **{"backbone": backbone, "score": score, "pattern": pattern, "sparsity": sparsity},
+                    **{"backbone": backbone, "score": score, "mask": mask, "sparsity": sparsity},
                     "between": "draws" if first[0] == second[0] else "sources",
                     **{"prune_source": first[0], "seed": first[1]},
                     **{"other_source": second[0], "other_seed": second[1]},
@@ -48,4 +48,4 @@ def mask_overlaps(jobs: Iterable[Job], read: Callable[[Job], Mask]) -> list[dict
 
 
 def _group(job: Job) -> tuple:
-    return job["backbone"], job["score"], job["pattern"], job["sparsity"]
+    return job["backbone"], job["score"], job["mask"], job["sparsity"]

@@ -82,7 +82,7 @@ def with_scores(perturbations: pd.DataFrame, predicted_loss: pd.DataFrame) -> pd
 
     The score's estimate stands for every task; a task that is no target was not measured on test images.
     """
-    criterion = ["backbone", "score", "prune_source", "pattern", "sparsity", "seed"]
+    criterion = ["backbone", "score", "prune_source", "mask", "sparsity", "seed"]
     predicted = predicted_loss.drop_duplicates(criterion)[[*criterion, "predicted"]]
     frozen = predicted_loss[predicted_loss["readout"] == "zero_shot"]
     measured = frozen.rename(columns={"target": "task", "measured": "measured_test"})

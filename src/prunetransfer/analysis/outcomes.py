@@ -64,13 +64,13 @@ def _outcomes(answers: pd.DataFrame, labels: np.ndarray) -> Iterator[dict[str, A
     is_dense = correct["sparsity"].isna()
     dense = correct[is_dense].set_index("readout")["correct"]
     for row in correct[~is_dense].itertuples():
-        mask = {"pattern": row.pattern, "sparsity": row.sparsity}
+        mask = {"mask": row.mask, "sparsity": row.sparsity}
         yield mask | {"readout": row.readout, "dense": dense[row.readout], "correct": row.correct}
 
 
 def by_readout(outcomes: pd.DataFrame) -> Iterator[pd.DataFrame]:
-    """The outcomes of each readout and pattern of masks, with the column `source` (see `with_sources`)."""
-    for _, read in outcomes.groupby(["readout", "pattern"]):
+    """The outcomes of each readout and entry of `masks`, with the column `source` (see `with_sources`)."""
+    for _, read in outcomes.groupby(["readout", "mask"]):
         yield with_sources(read)
 
 

@@ -25,11 +25,11 @@ def predicted_increase(scores: Mapping[str, np.ndarray], mask: Mask) -> float:
 def predicted_losses(predicted: pd.DataFrame, accuracy: pd.DataFrame) -> pd.DataFrame:
     """Each prediction beside what each target measured without recovery (schema PREDICTED_LOSS).
 
-    predicted: columns backbone, score, prune_source, pattern, sparsity, seed, predicted. Readouts without a loss have
+    predicted: columns backbone, score, prune_source, mask, sparsity, seed, predicted. Readouts without a loss have
     no rows, nor have targets without a retention.
     """
     measured = accuracy[(accuracy["recovery"] == "none") & accuracy["loss"].notna() & accuracy["retention"].notna()]
-    rows = measured.merge(predicted, on=["backbone", "score", "prune_source", "pattern", "sparsity", "seed"])
+    rows = measured.merge(predicted, on=["backbone", "score", "prune_source", "mask", "sparsity", "seed"])
     return rows.assign(measured=rows["loss"] - rows["dense_loss"])[PREDICTED_LOSS.names]
 
 

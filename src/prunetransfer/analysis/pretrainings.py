@@ -13,7 +13,7 @@ from prunetransfer.analysis.paired import holm, mean_ratio, retention_difference
 from prunetransfer.storage.schemas.pretrainings import PRETRAINING_COMPARISONS, PRETRAININGS
 
 CELL = ["source", "target", "seed", "sparsity"]
-OF_GROUP = ["study", "group", "score", "readout", "role", "pattern"]
+OF_GROUP = ["study", "group", "score", "readout", "role", "mask"]
 
 
 def grouped(outcomes: pd.DataFrame, labels: Mapping[str, Mapping[str, str]]) -> pd.DataFrame:
@@ -48,7 +48,7 @@ def compare_pretrainings(grouped: pd.DataFrame, confidence: float) -> pd.DataFra
     """Every two backbones of a group, of different pre-training (schema PRETRAINING_COMPARISONS).
 
     grouped: of `grouped`. The difference of their mean retentions, image by image. Holm's correction runs over all
-    comparisons of a group, pattern and readout at single sparsities, and over those of the means over all sparsities.
+    comparisons of a group, mask and readout at single sparsities, and over those of the means over all sparsities.
     """
     rows = []
     for about, group in _conditions(grouped):
@@ -64,7 +64,7 @@ def compare_pretrainings(grouped: pd.DataFrame, confidence: float) -> pd.DataFra
             rows.append(about | named | values | {"cases": len(both[0]), "confidence": confidence})
     names = PRETRAINING_COMPARISONS.names
     found = pd.DataFrame(rows, columns=[name for name in names if name not in ("p_holm", "verdict")])
-    family = [*(found[name] for name in ("group", "pattern", "readout")), found["sparsity"].isna()]
+    family = [*(found[name] for name in ("group", "mask", "readout")), found["sparsity"].isna()]
     found["p_holm"] = found.groupby(family)["p_value"].transform(holm).astype(float)
     return found.assign(verdict=verdicts_of(found["difference"], found["p_holm"], confidence))[names]
 

@@ -6,7 +6,7 @@ import pandas as pd
 
 from prunetransfer.analysis.roles import roles
 
-PREFERRED = {"readout": "zero_shot", "pattern": "unstructured"}
+PREFERRED = {"readout": "zero_shot", "mask": "global"}
 
 
 def with_sources(accuracy: pd.DataFrame) -> pd.DataFrame:
@@ -15,9 +15,9 @@ def with_sources(accuracy: pd.DataFrame) -> pd.DataFrame:
     A data-free mask without recovery saw none; it is the same whatever the source. Each such row is repeated for every
     source of the table, with the role that a mask of this source has on the target, so that a data-free score is
     averaged over the same (source, target) pairs as the others. In a table without any source, `source` is null.
-    Raises ValueError if the table mixes studies, patterns or readouts: their means would mean nothing.
+    Raises ValueError if the table mixes studies, masks or readouts: their means would mean nothing.
     """
-    for column in ("study", "pattern", "readout"):
+    for column in ("study", "mask", "readout"):
         if accuracy[column].nunique() > 1:
             found = ", ".join(sorted(accuracy[column].unique()))
             raise ValueError(f"the accuracy table mixes {column} {found}; allowed is one at a time")
@@ -32,7 +32,7 @@ def with_sources(accuracy: pd.DataFrame) -> pd.DataFrame:
 
 
 def shown(frame: pd.DataFrame) -> pd.DataFrame:
-    """The rows that figures and summary show, of those with a retention: of one readout and one pattern of masks.
+    """The rows that figures and summary show, of those with a retention: of one readout and one entry of `masks`.
 
     They are those of PREFERRED where the table has them, else the first.
     """

@@ -14,13 +14,13 @@ from prunetransfer.analysis.paired import mean_difference, mean_ratio
 from prunetransfer.analysis.retention import last_passed, mean_retention
 from prunetransfer.storage.schemas.verdicts import VERDICTS
 
-GROUP = ["study", "backbone", "score", "pattern", "readout"]
+GROUP = ["study", "backbone", "score", "mask", "readout"]
 FINE_TUNES = "finetune"  # the recovery that P2 is about
 ROUNDING = 1e-9  # a mean that equals 1 - τ up to rounding keeps its accuracy
 
 
 def judge(outcomes: pd.DataFrame, tolerance: float, confidence: float) -> pd.DataFrame:
-    """The table of verdicts (schema VERDICTS): P1 by backbone, score, pattern, readout and role, P2 by recovery instead
+    """The table of verdicts (schema VERDICTS): P1 by backbone, score, mask, readout and role, P2 by recovery instead
     of role.
 
     tolerance: τ in [0, 1); accuracy counts as kept where mean retention ≥ 1 - τ. confidence: that of the two-sided
@@ -44,7 +44,7 @@ def judge(outcomes: pd.DataFrame, tolerance: float, confidence: float) -> pd.Dat
 
 def before_and_after(frame: pd.DataFrame) -> pd.DataFrame:
     """Recovered rows, each with the outcomes `before` of the same mask without recovery. frame: of `with_sources`."""
-    same = ["study", "backbone", "score", "pattern", "sparsity", "readout", "source", "target", "seed"]
+    same = ["study", "backbone", "score", "mask", "sparsity", "readout", "source", "target", "seed"]
     before = frame.loc[frame["recovery"] == "none", [*same, "correct"]].rename(columns={"correct": "before"})
     return frame[frame["recovery"] != "none"].merge(before, on=same)
 

@@ -18,6 +18,7 @@ from prunetransfer.config.architectures import unknown_architecture, unknown_wei
 from prunetransfer.config.factories import is_factory, unknown_factory
 from prunetransfer.config.words import allowed
 from prunetransfer.models.packages import PREFIX, package_file, shipped
+from prunetransfer.pruning.names import N_OF_M, is_n_of_m, own_sparsity
 from prunetransfer.runtime.messages import nearest, no_such
 from prunetransfer.stages.code_digest import file_digest
 
@@ -102,6 +103,22 @@ def additionalProperties(study: Study, validator, rule: dict | bool, value: dict
 def propertyNames(study: Study, validator, rule: dict, value: dict, node: dict) -> Errors:
     for key in value:
         yield from validator.descend(key, rule, path=key)
+
+
+@keyword(int | float)
+def grid(study: Study, validator, rule: bool, value: float, node: dict) -> Errors:
+    entries = dig(study.config, "masks")
+    grids = [study.config.get("sparsities"), *(dig(entries, name, "sparsities") for name in entries or ())]
+    known = [sparsity for of in grids if isinstance(of, list) for sparsity in of]
+    known += [own_sparsity(of) for name in entries or () if is_n_of_m(of := dig(entries, name, "pattern"))]
+    if value not in known:
+        yield ValidationError(no_such(node["noun"], value, list(dict.fromkeys(known))))
+
+
+@keyword(str)
+def n_below_m(study: Study, validator, rule: bool, value: str, node: dict) -> Errors:
+    if re.fullmatch(N_OF_M, value) and not is_n_of_m(value):
+        yield ValidationError("n must be below m, as in 2:4")
 
 
 @keyword(list)

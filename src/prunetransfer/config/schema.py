@@ -14,7 +14,18 @@ from typing import Any
 
 from pydantic import BaseModel, create_model
 
-from prunetransfer.config.entries import Chain, Dataset, Nothing, Quadratic, Recipe, Recovery, Score, Unlabelled, View
+from prunetransfer.config.entries import (
+    Chain,
+    Dataset,
+    Mask,
+    Nothing,
+    Quadratic,
+    Recipe,
+    Recovery,
+    Score,
+    Unlabelled,
+    View,
+)
 from prunetransfer.config.study import Study
 from prunetransfer.config.words import types
 from prunetransfer.settings.registry import MODULES, PACKAGE, REGISTRY, Entry, keywords, names
@@ -23,7 +34,7 @@ SCHEMA = Path("workflow/schemas/config.schema.json")
 MADE = f"Made by `python -m {PACKAGE}.config.schema`; edit the Python that declares the settings instead."
 PLACES = ("data_root", "folder")  # what a kind of dataset is given beside its settings
 OR_NULL = {"type": ["object", "null"]}
-SHARED = {"datasets": Dataset, "scores": Score, "recoveries": Recovery}
+SHARED = {"datasets": Dataset, "scores": Score, "masks": Mask, "recoveries": Recovery}
 
 
 def config_schema() -> dict[str, Any]:
@@ -77,7 +88,7 @@ def _definition(section: str, name: str, entry: Entry) -> dict[str, Any]:
     own["properties"] = inner | shared if section == "recoveries" else shared | inner
     if section == "scores" and entry.needs["sees"] is None and not keywords(entry.function):
         own["refuses"] = f"{{score}} reads no data; allowed are {', '.join(own['properties'])}"
-    if section in ("scores", "recoveries"):  # an entry left empty
+    if section in ("scores", "masks", "recoveries"):  # an entry left empty
         own |= OR_NULL
     return about | own | {"additionalProperties": False, "needs": dict(entry.needs)}
 

@@ -15,6 +15,8 @@ from pydantic import Field
 from prunetransfer.config.entries import (
     Backbone,
     Dataset,
+    GridSparsity,
+    Mask,
     Recovery,
     Score,
     TriedBackbones,
@@ -35,7 +37,6 @@ from prunetransfer.settings.types import (
     Section,
     Seed,
     Several,
-    ShareOfTheRest,
     Text,
     says,
 )
@@ -47,16 +48,6 @@ ChainName = Annotated[
         pattern=rf"^{WORD}(\+{WORD})*{END}",
         allowed="a name (letters, digits and - _ . after a letter, a digit or _), or names joined by +, of at most 128 "
         "characters together",
-    ),
-]
-# Stands in file names, digit by digit.
-GridSparsity = Annotated[
-    ShareOfTheRest,
-    says(
-        **{
-            "if": {"type": "number", "exclusiveMinimum": 0},
-            "then": {"minimum": 1e-6, "allowed": "0, or at least 0.000001"},
-        }
     ),
 ]
 
@@ -250,6 +241,15 @@ class Study(Section):
         Several[GridSparsity],
         Field(description="Fractions of the prunable weights that are removed."),
     ]
+    masks: Annotated[
+        dict[Name, Mask | None],
+        Field(
+            min_length=1,
+            description="How weights are chosen by their scores, each entry a curve of its own in tables and figures; "
+            "an entry may be `{}` or left empty. The masks of the entry `global` are called by their sparsity, `0.5`, "
+            "those of others also by the entry, `erk-0.5`.",
+        ),
+    ] = Field({"global": {}})
     recoveries: Annotated[
         dict[ChainName, Recovery | None],
         Field(

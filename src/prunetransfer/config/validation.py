@@ -19,9 +19,11 @@ from jsonschema import ValidationError
 from prunetransfer.config.data_configs import complete_backbones
 from prunetransfer.config.keywords import KEYWORDS, Study, breaches, dig
 from prunetransfer.config.labels import without_labels
+from prunetransfer.config.masks import complete_masks
 from prunetransfer.config.plugins import with_plugins
 from prunetransfer.config.words import must_be, path, types
 from prunetransfer.datasets.origins import own_sources
+from prunetransfer.pruning.names import GLOBAL, registered_name
 from prunetransfer.runtime.messages import show
 
 DEEPEST = 20
@@ -45,6 +47,8 @@ def validate_config(config: Any, schema: Path | dict, root: Path) -> dict:
     """
     problems: list[str] = []
     config = _plain({} if config is None else config, (), (), problems)
+    if isinstance(config, dict):
+        config.setdefault("masks", {GLOBAL: {}})
     schema = _specialised(with_plugins(load_schema(schema), dig(config, "plugins"), root, problems), config)
     problems += map(_line, breaches(Study(config, schema, root)))
     problems = problems or complete_backbones(config["backbones"], root / DATA_CONFIGS)
@@ -52,6 +56,7 @@ def validate_config(config: Any, schema: Path | dict, root: Path) -> dict:
         raise ConfigError("\n".join(sorted(set(problems))))
     filled = _filled(config, schema, config)
     problems = without_labels(filled, schema["$defs"])
+    problems += complete_masks(filled, config, {name: of["needs"] for name, of in schema["$defs"]["masks"].items()})
     filled |= {"datasets": {name: _resolved(filled["datasets"], name) for name in filled["datasets"]}}
     if problems := [*problems, *_seen_targets(filled)]:
         raise ConfigError("\n".join(problems))
@@ -103,7 +108,7 @@ def _specialised(schema: dict, config: Any) -> dict:
     keeps the general rule, which says so.
     """
     properties = dict(schema["properties"])
-    for section, choose in (("datasets", _kind), ("scores", _score), ("recoveries", _recovery)):
+    for section, choose in (("datasets", _kind), ("scores", _score), ("masks", _mask), ("recoveries", _recovery)):
         entries = dig(config, section)
         if isinstance(entries, dict):
             choices = {name: schema["$defs"][section].get(choose(entries, name)) for name in entries}
@@ -150,6 +155,11 @@ def _resolved(datasets: dict, name: str) -> dict:
 
 def _score(scores: dict, name: str) -> str:
     return _function(scores, name, "score")
+
+
+def _mask(masks: dict, name: str) -> str:
+    pattern = dig(masks, name, "pattern")
+    return registered_name("unstructured" if pattern is None else str(pattern))
 
 
 def _recovery(recoveries: dict, name: str) -> str:

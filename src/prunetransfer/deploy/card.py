@@ -99,9 +99,13 @@ def _weights(model: PrunedModel) -> str:
     parameters = dict(model.backbone.network.named_parameters())
     total, nonzero = (sum(int(f(p)) for p in parameters.values()) for f in (torch.numel, torch.count_nonzero))
     prunable = sum(keep.size for keep in model.mask.values())
+    smaller = ""
+    if model.units:
+        left = sum(parameter.numel() for parameter in model.smallest.network.parameters())
+        smaller = f" Without the channels, hidden units and heads that are gone it has {left:,}."
     return (
         f"The backbone has {total:,} parameters, of which {nonzero:,} are not zero. {prunable:,} of them could be "
-        f"pruned, and {achieved_sparsity(model.mask):.2%} of these are pruned."
+        f"pruned, and {achieved_sparsity(model.mask):.2%} of these are pruned.{smaller}"
     )
 
 
@@ -113,10 +117,16 @@ def _files(model: PrunedModel, sizes: Mapping[str, int], opset: int | None) -> I
 
 
 def _limits(model: PrunedModel) -> Iterator[str]:
-    yield (
-        "Sparsity is zeros in tensors of full size. No runtime is faster for it unless it skips zeros, and no file is "
-        "smaller but the sparse one."
-    )
+    if model.units:
+        yield (
+            "The programs, model.onnx and model.pt2, have lost the channels, hidden units and heads that are gone. What "
+            "timm loads has the architecture's full size, with zeros in their place."
+        )
+    else:
+        yield (
+            "Sparsity is zeros in tensors of full size. No runtime is faster for it unless it skips zeros, and no file "
+            "is smaller but the sparse one."
+        )
     if model.facts.measured:
         yield "What pruning costs was measured on the tasks of the table, and on no others."
     else:

@@ -53,11 +53,20 @@ def add_prune(commands: argparse._SubParsersAction) -> None:
     how.add_argument("--sparsity", type=float, required=True, help="share of the prunable weights that go")
     how.add_argument("--images", type=Path, metavar="FOLDER", help="any images, however deep; labels are not read")
     how.add_argument("--score", default="features", help="one that reads no labels: features, magnitude, wanda, …")
-    how.add_argument("--rounds", type=int, default=4, help="steps, with reconstruct between them (4)")
+    how.add_argument(
+        "--mask",
+        default="unstructured",
+        help="which weights may go together: unstructured (the default), 2:4, channels (the model gets smaller and "
+        "faster), or settings, as '{allocation: erk}'",
+    )
+    how.add_argument(
+        "--rounds", type=int, help="steps, with reconstruct between them (4; 1 for a mask that is made at once)"
+    )
     how.add_argument(
         "--recovery",
-        default="refine",
-        help="after the last step: refine (the default), reconstruct, moments, … or none",
+        default="best",
+        help="after the last step: best (refine, or reconstruct where refining would leave the pattern), reconstruct, "
+        "moments, … or none",
     )
     how.add_argument("--samples", type=int, default=256, help="images that are read at most (256)")
     how.add_argument(

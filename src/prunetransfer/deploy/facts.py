@@ -15,7 +15,7 @@ from prunetransfer.deploy.card import licence_of
 from prunetransfer.deploy.pruned import Facts, Measured
 from prunetransfer.deploy.study import Choice, Study
 from prunetransfer.models.packages import PREFIX
-from prunetransfer.pruning.patterns import read_name
+from prunetransfer.pruning.names import read_name
 from prunetransfer.report.answer import least_safe
 from prunetransfer.stages import paths
 from prunetransfer.storage.artifacts import read_metadata

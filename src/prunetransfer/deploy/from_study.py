@@ -17,6 +17,7 @@ from prunetransfer.pruning.apply import load_mask
 from prunetransfer.pruning.masks import read_mask
 from prunetransfer.stages import paths
 from prunetransfer.storage.artifacts import read_tensors
+from prunetransfer.structure.units import Units, read_units
 
 CHECKED = 8  # images that each format is compared on
 CPU = torch.device("cpu")
@@ -41,7 +42,13 @@ def pruned_model(study: Study, choice: Choice, safest: bool = False) -> PrunedMo
         classifier=own_classifier_of(read_tensors(weights)),
         heads={task: read_head(study.made(names["head"](task, choice.backbone)), CPU) for task in targets},
         classes={task: split.classes for task, split in splits.items()},
+        units=_units(study, choice),
     )
+
+
+def _units(study: Study, choice: Choice) -> Units | None:
+    files = study.names["units_of"](choice)
+    return read_units(study.made(files["units"])) if files else None
 
 
 def _backbone(study: Study, choice: Choice, weights: Path) -> Backbone:

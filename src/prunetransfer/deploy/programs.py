@@ -42,8 +42,8 @@ def require_onnx() -> None:
 
 
 def traced(model: PrunedModel) -> torch.export.ExportedProgram:
-    """The network, classifier included, as a program. Raises ValueError if PyTorch cannot make one of it."""
-    backbone = copy.deepcopy(model.backbone)
+    """The smallest network, classifier included, as a program. Raises ValueError if PyTorch cannot make one of it."""
+    backbone = copy.deepcopy(model.smallest)
     backbone.lay_out(contiguous=True)
     network = backbone.network
     if model.classifier:

@@ -14,14 +14,16 @@ from prunetransfer.criteria.source import Scores
 from prunetransfer.datasets.splits import Split
 from prunetransfer.deploy.inputs import gathered, normalised, procedural_pixels, unlabelled
 from prunetransfer.deploy.model import Model, data_config, device_of
-from prunetransfer.deploy.recipe import REFINE, Material, Recipe, made, recover, scored
+from prunetransfer.deploy.recipe import BEST, Material, Recipe, made, recover, scored
 from prunetransfer.heads import Head
 from prunetransfer.heads.ridge import fit_ridge
 from prunetransfer.models.backbones import Backbone, extract_features
 from prunetransfer.models.trial import check_pruned
+from prunetransfer.pruning.making import make_mask
 from prunetransfer.pruning.masks import check_sparsity
-from prunetransfer.pruning.patterns import make_mask
+from prunetransfer.pruning.ranking import Ranking
 from prunetransfer.runtime.messages import no_such
+from prunetransfer.structure.shrink import shrunk
 
 Images = Tensor | Iterable[Any]
 
@@ -64,12 +66,13 @@ def prune(
     images: Images | None = None,
     *,
     score: str | Callable[..., Scores] = "features",
-    mask: str = "unstructured",
-    rounds: int = 4,
-    recovery: str | Callable[..., Any] | None = REFINE,
+    mask: str | Mapping[str, Any] = "unstructured",
+    rounds: int | None = None,
+    recovery: str | Callable[..., Any] | None = BEST,
     **inputs: Any,
 ) -> nn.Module:
-    """A copy of the model, in evaluation mode, in which `sparsity` of the weights that multiply activations are zero.
+    """A copy of the model, in evaluation mode, in which `sparsity` of the weights that multiply activations are zero,
+    or gone: with `mask="channels"` the copy is smaller and faster.
 
     model: maps a batch to one tensor [n, d]; it stays as it is. images: a tensor [n, …] as the model takes it, uint8
     pixels [n, h, w, 3] or [n, 3, h, w], or a Dataset or DataLoader of such, labels unneeded; None: images made from
@@ -90,6 +93,8 @@ def prune(
     found, backbone = made(material, recipe, scored(material, score), sparsity)
     keep = {name: torch.from_numpy(kept).to(backbone.device) for name, kept in found.items()}
     check_pruned(backbone, keep, material.images.images[:1])
+    if recipe.takes_units:
+        backbone = shrunk(backbone, material.units, found)
     return given.put_back(backbone)
 
 
@@ -108,14 +113,21 @@ def scores(
     return scored(material, score)
 
 
-def masks(scores: Mapping[str, Tensor], sparsity: float, mask: str = "unstructured") -> dict[str, Tensor]:
-    """Name → bool tensor, True where a weight stays. mask: the pattern. Raises ValueError as `make_mask`.
+def masks(
+    scores: Mapping[str, Tensor], sparsity: float, mask: str | Mapping[str, Any] = "unstructured"
+) -> dict[str, Tensor]:
+    """Name → bool tensor, True where a weight stays. mask: as of `Recipe`, a pattern of single weights.
+
+    Raises ValueError as `make_mask`, and for a pattern that takes whole units out, which `prune` finds in the model.
 
     >>> masks({"first": torch.tensor([3.0, 1.0]), "second": torch.tensor([2.0, 0.0])}, 0.5)
     {'first': tensor([ True, False]), 'second': tensor([ True, False])}
     """
-    found = make_mask({name: values.numpy(force=True) for name, values in scores.items()}, mask, sparsity)
-    return {name: torch.from_numpy(keep) for name, keep in found.items()}
+    recipe = Recipe(mask=mask)
+    if recipe.takes_units:
+        raise ValueError(f"mask {recipe.pattern}: scores alone do not say which weights go together; use prune")
+    ranking = Ranking({name: values.numpy(force=True) for name, values in scores.items()})
+    return {name: torch.from_numpy(keep) for name, keep in make_mask(ranking, sparsity, **recipe.settings).items()}
 
 
 def recovered(

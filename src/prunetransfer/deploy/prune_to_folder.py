@@ -12,6 +12,7 @@ from typing import Any
 
 import timm
 import torch
+import yaml
 
 from prunetransfer import __version__
 from prunetransfer.datasets.splits import Split
@@ -37,9 +38,10 @@ def prune_to_folder(asked: argparse.Namespace, options: Mapping[str, Any]) -> No
     check_sparsity(asked.sparsity)
     if asked.samples < 1:
         raise ValueError(f"--samples {asked.samples}: at least 1")
-    recipe = Recipe(asked.score, rounds=asked.rounds, recovery=None if asked.recovery == "none" else asked.recovery)
+    recovery = None if asked.recovery == "none" else asked.recovery
+    recipe = Recipe(asked.score, _mask(asked.mask), asked.rounds, recovery)
     if recipe.reads_labels:
-        raise ValueError(f"score {asked.score} with recovery {asked.recovery} reads labels; this command reads none")
+        raise ValueError(f"score {asked.score} with recovery {recipe.recovery} reads labels; this command reads none")
     check_free(asked.out)
     checked_formats(asked.formats, asked.backbone)
     checkpoint = {"source": asked.checkpoint or "timm", "entry": asked.entry, "prefix": asked.prefix}
@@ -62,13 +64,24 @@ def prune_to_folder(asked: argparse.Namespace, options: Mapping[str, Any]) -> No
         entry,
         mask,
         train.images[:CHECKED],
-        _facts(asked, checkpoint["source"], dense, sets, rows, device),
+        _facts(asked, recipe, checkpoint["source"], dense, sets, rows, device),
         dense.classifier,
         {task.name: task.head.to(torch.device("cpu")) for task in of_tasks},
         {task.name: task.test.classes for task in of_tasks},
+        material.units if recipe.takes_units else None,
     )
     export(asked.out, model, asked.formats)
     print(f"{asked.out}: {', '.join(sorted(file.name for file in asked.out.iterdir()))}")
+
+
+def _mask(text: str) -> str | Mapping[str, Any]:
+    """Raises ValueError for settings that are none."""
+    if not text.startswith("{"):
+        return text
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"--mask {text}: write settings as '{{allocation: erk}}'") from error
 
 
 def _images(asked: argparse.Namespace, entry: Mapping[str, Any]) -> dict[str, Split]:
@@ -96,20 +109,22 @@ def _told(row: Measured) -> str:
 
 def _facts(
     asked: argparse.Namespace,
+    recipe: Recipe,
     source: str,
     dense: Dense,
     sets: Mapping[str, Split],
     rows: Sequence[Measured],
     device: torch.device,
 ) -> Facts:
-    steps = f"in {asked.rounds} steps with `reconstruct` between them, " if asked.rounds > 1 else ""
+    steps = f"in {recipe.rounds} steps with `reconstruct` between them, " if recipe.rounds > 1 else ""
+    settings = ", ".join(f"{key} `{value}`" for key, value in recipe.settings.items())
     public = source == "timm" or source.startswith((PREFIX, "https://", "torchvision:"))
     return Facts(
         name=f"{asked.backbone}, pruned to sparsity {asked.sparsity:g}",
         pruning=(
             f"The backbone `{asked.backbone}` was pruned to sparsity {asked.sparsity:g} by the score `{asked.score}`, "
-            f"{steps}with recovery `{asked.recovery}`, on {' and '.join(sets)}, without labels, by the command "
-            "`prunetransfer prune`."
+            f"{steps}with {settings} and recovery `{recipe.recovery or 'none'}`, on {' and '.join(sets)}, without "
+            "labels, by the command `prunetransfer prune`."
         ),
         measured=rows,
         confidence=CONFIDENCE,

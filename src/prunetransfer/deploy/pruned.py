@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from prunetransfer.heads import Head
 from prunetransfer.models.backbones import Backbone, extract_features
 from prunetransfer.pruning.masks import Mask
+from prunetransfer.structure.shrink import shrunk
+from prunetransfer.structure.units import Units
 
 UNKNOWN = "unknown"  # a licence that nothing here says
 
@@ -61,7 +63,7 @@ class PrunedModel:
     architecture, options, mean, std, size, interpolation, crop and crop_mode. mask: name → bool array, True where a
     weight stays. images: uint8 [n, size, size, 3], at least two real ones, that each format is checked on. classifier:
     the checkpoint's own, whose place in the network `pretrained_cfg` names. heads: task → its head; classes: task → the
-    names of its classes, in the order of the head's.
+    names of its classes, in the order of the head's. units: where the mask takes whole units out, those of the backbone.
     """
 
     backbone: Backbone
@@ -72,6 +74,12 @@ class PrunedModel:
     classifier: Head | None = None
     heads: Mapping[str, Head] = field(default_factory=dict)
     classes: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    units: Units | None = None
+
+    @cached_property
+    def smallest(self) -> Backbone:
+        """The backbone, without the units that the mask takes whole: it computes the same to rounding."""
+        return self.backbone if self.units is None else shrunk(self.backbone, self.units, self.mask)
 
     def check(self) -> None:
         """Raise ValueError, in one line, for parts that do not belong together or hold numbers that are not finite."""

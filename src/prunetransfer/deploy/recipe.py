@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -16,16 +16,19 @@ from prunetransfer.datasets.splits import Split
 from prunetransfer.heads import Head
 from prunetransfer.models.backbones import Backbone
 from prunetransfer.pruning.apply import mask_tensors
+from prunetransfer.pruning.making import make_mask, pattern_entry, ranked
 from prunetransfer.pruning.masks import Mask
-from prunetransfer.pruning.patterns import PATTERNS, make_mask
+from prunetransfer.pruning.ranking import Ranking
 from prunetransfer.recovery.case import Case
 from prunetransfer.recovery.reconstruct import reconstruct
 from prunetransfer.recovery.refine import refine
 from prunetransfer.recovery.steps import prune_in_steps
 from prunetransfer.runtime.messages import no_such
 from prunetransfer.settings.registry import REGISTRY, Entry, keywords, names
+from prunetransfer.structure.dependencies import find_units
+from prunetransfer.structure.units import Units
 
-REFINE = "refine"
+REFINE, BEST = "refine", "best"
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,16 @@ class Material:
         """All sets of images, without their labels."""
         return [replace(split, labels=None) for split in (self.images, *self.beside)]
 
+    @property
+    def image_shape(self) -> Sequence[int]:
+        """Of an image as the network is given it."""
+        return self.backbone.inputs(self.images.images[:1].to(self.backbone.device)).shape[1:]
+
+    @cached_property
+    def units(self) -> Units:
+        """The channels, hidden units and heads of the backbone that can be taken out whole."""
+        return find_units(self.backbone, self.image_shape)
+
     def case(self, backbone: Backbone, mask: Mask, labels: bool) -> Case:
         """The case of a pruned backbone. labels: for a recovery that reads labels and the head?"""
         keep = mask_tensors(mask, backbone.device)
@@ -60,27 +73,51 @@ class Material:
 @dataclass(frozen=True)
 class Recipe:
     """score: a registered one by its name, or a function of `criteria.source.Source`, settings bound by
-    `functools.partial`. pattern: of the mask. rounds: the steps that it is made in, with `reconstruct` between them.
-    recovery: what is done with the last mask: `refine`, which chooses it anew in each layer, a registered recovery or a
-    function of `recovery.case.Case`, several joined by `+`, or None.
+    `functools.partial`. mask: a pattern, as `unstructured`, `2:4`, `channels`, or one with its settings, as an entry of
+    `masks` in a config: `{"pattern": "unstructured", "allocation": "erk"}`. rounds: the steps that it is made in, with
+    `reconstruct` between them; None: 4 where the pattern can be reached in steps, else 1. recovery: what is done with
+    the last mask: `refine`, which chooses it anew in each layer, a registered recovery or a function of
+    `recovery.case.Case`, several joined by `+`, or None; BEST: `refine` where the pattern allows it, else
+    `reconstruct`.
     """
 
     score: str | Callable[..., Scores] = "features"
-    pattern: str = "unstructured"
-    rounds: int = 4
-    recovery: str | Callable[..., Any] | None = REFINE
+    mask: str | Mapping[str, Any] = "unstructured"
+    rounds: int | None = None
+    recovery: str | Callable[..., Any] | None = BEST
 
     def __post_init__(self) -> None:
-        if self.pattern not in PATTERNS:
-            raise ValueError(f"mask {self.pattern!r}: {no_such('pattern', self.pattern, list(PATTERNS))}")
+        needs = pattern_entry(self.pattern).needs
+        if self.rounds is None:
+            object.__setattr__(self, "rounds", 4 if needs["steps"] else 1)
+        if self.recovery == BEST:
+            object.__setattr__(self, "recovery", REFINE if needs["refinable"] else "reconstruct")
         if self.rounds < 1:
             raise ValueError(f"rounds {self.rounds}: at least 1")
+        if self.rounds > 1 and not needs["steps"]:
+            raise ValueError(f"rounds {self.rounds}: a {self.pattern} mask is made at once, with rounds=1")
+        if self.refined and not needs["refinable"]:
+            raise ValueError(f"recovery refine: it would leave the pattern {self.pattern}; allowed is reconstruct")
         if (self.rounds > 1 or self.refined) and not entry_of("scores", self.score).needs["quadratic"]:
             quadratic = [name for name in names("scores") if REGISTRY["scores"][name].needs["quadratic"]]
             raise ValueError(
                 f"score {called(self.score)} does not say what it would be of other weights, so it prunes at once: "
                 f"rounds=1 and a recovery other than refine. In steps prune {', '.join(quadratic)}"
             )
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Of the mask: its pattern, and what else that takes."""
+        return {"pattern": self.mask} if isinstance(self.mask, str) else {"pattern": "unstructured", **self.mask}
+
+    @property
+    def pattern(self) -> str:
+        return self.settings["pattern"]
+
+    @property
+    def takes_units(self) -> bool:
+        """Does the mask take whole units out?"""
+        return pattern_entry(self.pattern).needs["units"]
 
     @property
     def refined(self) -> bool:
@@ -106,28 +143,31 @@ class Recipe:
 
 def scored(material: Material, score: str | Callable[..., Scores]) -> dict[str, Tensor]:
     """Name → score of each prunable weight, on the CPU. Raises ValueError for a score that lacks what it reads."""
-    entry = entry_of("scores", score)
-    sees = entry.needs["sees"]
+    function = settled(entry_of("scores", score).function, material.samples)
+    return {name: values.detach().cpu() for name, values in function(_source(material, score)).items()}
+
+
+def _source(material: Material, score: str | Callable[..., Scores]) -> Source:
+    sees = entry_of("scores", score).needs["sees"]
     of_labels = sees == "labels"
     if of_labels and material.head is None:
         raise ValueError(f"score {called(score)} reads labels; give labels=, and head= where it is not to be fitted")
-    source = Source(
+    return Source(
         material.backbone,
         material.head if of_labels else None,
         material.images if sees else None,
         material.seed,
-        material.backbone.inputs(material.images.images[:1].to(material.backbone.device)).shape[1:],
+        material.image_shape,
         () if of_labels or not sees else material.beside,
     )
-    scores = settled(entry.function, material.samples)(source)
-    return {name: values.detach().cpu() for name, values in scores.items()}
 
 
 def made(material: Material, recipe: Recipe, scores: dict[str, Tensor], sparsity: float) -> tuple[Mask, Backbone]:
     """The mask at a sparsity, and the backbone as it was pruned and recovered by the recipe."""
     arrays = {name: values.numpy() for name, values in scores.items()}
     if recipe.rounds == 1 and not recipe.refined:
-        mask, backbone = make_mask(arrays, recipe.pattern, sparsity), copy.deepcopy(material.backbone)
+        ranking = _ranking(material, recipe, arrays)
+        mask, backbone = make_mask(ranking, sparsity, **recipe.settings), copy.deepcopy(material.backbone)
         backbone.prune(mask_tensors(mask, backbone.device))
     else:
         mask, backbone = _in_steps(material, recipe, arrays, sparsity)
@@ -135,10 +175,22 @@ def made(material: Material, recipe: Recipe, scores: dict[str, Tensor], sparsity
     return mask, backbone
 
 
+def _ranking(material: Material, recipe: Recipe, scores: dict[str, np.ndarray]) -> Ranking:
+    """The scores, and, where whole units go, theirs: by the score's own form for units, or summed."""
+    if not recipe.takes_units:
+        return Ranking(scores)
+    own = entry_of("scores", recipe.score).units
+    if own is None:
+        return ranked(scores, material.units)
+    unit_scores = settled(own, material.samples)(_source(material, recipe.score), material.units)
+    return Ranking(scores, material.units, unit_scores)
+
+
 def _in_steps(
     material: Material, recipe: Recipe, scores: dict[str, np.ndarray], sparsity: float
 ) -> tuple[Mask, Backbone]:
     train, *beside = material.unlabelled
+    units = material.units if recipe.takes_units else None
     return prune_in_steps(
         material.backbone,
         scores,
@@ -148,7 +200,7 @@ def _in_steps(
         train,
         material.seed,
         beside,
-        recipe.pattern,
+        lambda scores, sparsity: make_mask(ranked(scores, units), sparsity, **recipe.settings),
         partial(refine, samples=material.samples) if recipe.refined else None,
     )
 
@@ -174,10 +226,12 @@ def entry_of(section: str, what: str | Callable[..., Any]) -> Entry:
             noun, more = {"scores": ("score", []), "recoveries": ("recovery", [REFINE])}[section]
             raise ValueError(f"{noun} {what!r}: {no_such(noun, what, [*names(section), *more], 'known')}")
         return REGISTRY[section][what]
-    function = what.func if isinstance(what, partial) else what
+    function, bound = (what.func, what.keywords) if isinstance(what, partial) else (what, {})
     known = {entry.function: entry for entry in REGISTRY[section].values()}
-    needs = known[function].needs if function in known else {"sees": "labels", "quadratic": False, "labels": True}
-    return Entry(what, needs)
+    if function not in known:
+        return Entry(what, {"sees": "labels", "quadratic": False, "labels": True})
+    units = known[function].units
+    return Entry(what, known[function].needs, units=units and partial(units, **bound))
 
 
 def settled(function: Callable[..., Any], samples: int) -> Callable[..., Any]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from prunetransfer.pruning.patterns import mask_name, read_name
+from prunetransfer.pruning.names import mask_name, read_name
 from prunetransfer.report.answer import least_safe
 from prunetransfer.runtime.messages import no_such
 from prunetransfer.stages import paths
@@ -78,7 +78,7 @@ class Study:
         self.check_backbone(choice.backbone)
         _known("criterion", choice.criterion, list(names["criteria"]()))
         _known("recovery", choice.recovery, list(names["recoveries"](choice.backbone, choice.criterion)))
-        _known("mask", choice.mask, names["masks"](choice.recovery))
+        _known("mask", choice.mask, names["masks"](choice.backbone, choice.criterion, choice.recovery))
         self.check_seed(choice.seed)
 
     def check_backbone(self, name: str) -> None:
@@ -105,7 +105,7 @@ class Study:
                 f"backbone {backbone!r}: no sparsity that was tried is guaranteed on all unseen tasks; name one by "
                 "--criterion, --mask and --recovery"
             )
-        mask = mask_name(self.names["PATTERN"], float(best["safe_sparsity"]))
+        mask = mask_name(best["mask"], float(best["safe_sparsity"]))
         criterion = next(
             name for name in self.names["criteria"]() if Job.parse({"criterion": name}).score == best.score
         )

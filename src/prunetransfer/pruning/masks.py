@@ -14,7 +14,7 @@ from prunetransfer.storage.artifacts import ArtifactError, read_metadata, read_t
 Mask = dict[str, np.ndarray]
 
 # What a mask was asked to be, and what became of it: in its file, and in that of weights which were recovered with it.
-ASKED = ("pattern", "sparsity")
+ASKED = ("mask", "sparsity")
 DESCRIBED_BY = (*ASKED, "achieved_sparsity")
 
 
@@ -28,23 +28,47 @@ def global_mask(scores: Mapping[str, np.ndarray], sparsity: float) -> Mask:
     >>> global_mask({"first": np.array([3.0, 1.0]), "second": np.array([2.0, 0.0])}, 0.5)
     {'first': array([ True, False]), 'second': array([ True, False])}
     """
+    check_scores(scores)
+    return lowest_mask(scores, sparsity)
+
+
+def lowest_mask(
+    values: Mapping[str, np.ndarray], sparsity: float, stays: Mapping[str, np.ndarray] | None = None
+) -> Mask:
+    """Prune the round(q·p) weights of lowest value across all layers, as `global_mask` does with scores.
+
+    stays: name → bool array, True for weights that are never pruned. Raises ValueError for a sparsity outside [0, 1),
+    and where fewer weights than that may be pruned.
+    """
     check_sparsity(sparsity)
+    flat = np.concatenate([of_layer.ravel() for of_layer in values.values()])
+    keep = np.ones(flat.size, dtype=bool)
+    count = round(sparsity * flat.size)
+    free = np.arange(flat.size)
+    if stays is not None:
+        free = np.flatnonzero(~np.concatenate([stays[name].ravel() for name in values]))
+    if count > free.size:
+        raise ValueError(
+            f"sparsity {sparsity}: the layers may lose at most {free.size / flat.size:.4f} of the weights in all"
+        )
+    if count:
+        of_free = flat[free]
+        threshold = np.partition(of_free, count - 1)[count - 1]
+        below = of_free < threshold
+        keep[free[below]] = False
+        keep[free[of_free == threshold][: count - np.count_nonzero(below)]] = False
+    ends = np.cumsum([of_layer.size for of_layer in values.values()])
+    return {
+        name: part.reshape(of_layer.shape)
+        for (name, of_layer), part in zip(values.items(), np.split(keep, ends[:-1]), strict=True)
+    }
+
+
+def check_scores(scores: Mapping[str, np.ndarray]) -> None:
+    """Raise ValueError, naming the layer, for a score that is NaN, infinite or negative."""
     for name, values in scores.items():
         if not (np.isfinite(values).all() and (values >= 0).all()):
             raise ValueError(f"scores of {name}: every score must be finite and at least 0")
-    flat = np.concatenate([values.ravel() for values in scores.values()])
-    keep = np.ones(flat.size, dtype=bool)
-    count = round(sparsity * flat.size)
-    if count:
-        threshold = np.partition(flat, count - 1)[count - 1]
-        below = flat < threshold
-        keep[below] = False
-        keep[np.flatnonzero(flat == threshold)[: count - np.count_nonzero(below)]] = False
-    ends = np.cumsum([values.size for values in scores.values()])
-    return {
-        name: part.reshape(values.shape)
-        for (name, values), part in zip(scores.items(), np.split(keep, ends[:-1]), strict=True)
-    }
 
 
 def check_sparsity(sparsity: float) -> None:

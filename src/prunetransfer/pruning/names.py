@@ -1,22 +1,16 @@
-"""Patterns: which weights may go together, and what the masks of each are called.
-
-A pattern is one function here, from scores to a mask; its name and a sparsity say which mask it is. Files and tables,
-rules and wildcards find it by `PATTERNS`. NumPy only.
-"""
+"""What masks are called in file names, the sparsity after the name of their entry of `masks`; and n:m patterns."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import Any
 
-import numpy as np
-
-from prunetransfer.pruning.masks import Mask, global_mask
-
-Scores = Mapping[str, np.ndarray]
+# The entry of a study that names none; its masks are called by their sparsity alone.
+GLOBAL = "global"
+SPARSITY = r"0\.\d+"
+N_OF_M = r"([1-9]\d*):([1-9]\d*)"
 
 
 def decimal(number: float) -> str:
@@ -24,56 +18,51 @@ def decimal(number: float) -> str:
     return format(Decimal(repr(number)), "f")
 
 
-@dataclass(frozen=True)
-class Pattern:
-    """function: scores and sparsity → mask. names: a regular expression of what its masks are called and nothing else
-    is; `read` and `write`: the sparsity of such a name, and back."""
+def mask_name(entry: str, sparsity: float) -> str:
+    """What the mask of an entry of `masks` is called at a sparsity in [0, 1).
 
-    function: Callable[[Scores, float], Mask]
-    names: str
-    read: Callable[[str], float]
-    write: Callable[[float], str]
+    >>> mask_name("global", 0.5), mask_name("erk", 0.5)
+    ('0.5', 'erk-0.5')
+    """
+    return decimal(sparsity) if entry == GLOBAL else f"{entry}-{decimal(sparsity)}"
 
 
-PATTERNS: dict[str, Pattern] = {}
+def read_name(name: str) -> dict[str, Any]:
+    """The key columns `mask`, the entry, and `sparsity` of a mask's name. Raises ValueError for what names no mask.
+
+    >>> read_name("erk-0.5")
+    {'mask': 'erk', 'sparsity': 0.5}
+    """
+    found = re.fullmatch(rf"(?:([^/@]+)-)?({SPARSITY})", name)
+    if not found:
+        raise ValueError(f"{name!r} names no mask: that is a sparsity, as 0.5, after the name of its entry, as erk-0.5")
+    return {"mask": found[1] or GLOBAL, "sparsity": float(found[2])}
 
 
-def pattern(
-    names: str, read: Callable[[str], float] = float, write: Callable[[float], str] = decimal
-) -> Callable[[Callable[[Scores, float], Mask]], Callable[[Scores, float], Mask]]:
-    """Register a pattern under its function's name; see `Pattern`."""
-
-    def register(function: Callable[[Scores, float], Mask]) -> Callable[[Scores, float], Mask]:
-        PATTERNS[function.__name__] = Pattern(function, names, read, write)
-        return function
-
-    return register
+def any_name(entries: Iterable[str]) -> str:
+    """A regular expression of the names of all masks of these entries."""
+    others = "|".join(re.escape(entry) for entry in entries if entry != GLOBAL)
+    return rf"(?:(?:{others})-)?{SPARSITY}" if others else SPARSITY
 
 
-@pattern(names=r"0\.\d+")
-def unstructured(scores: Scores, sparsity: float) -> Mask:
-    """Each weight alone: the round(sparsity · p) weights of lowest score go, as `global_mask` says. `0.5`."""
-    return global_mask(scores, sparsity)
+def registered_name(pattern: str) -> str:
+    """What the function of a pattern is registered as: `n:m` is that of `2:4`."""
+    return "n:m" if re.fullmatch(N_OF_M, pattern) else pattern
 
 
-def read_name(mask: str) -> dict[str, Any]:
-    """The key columns `pattern` and `sparsity` of a mask's name. Raises ValueError for a name that no pattern gives."""
-    for name, known in PATTERNS.items():
-        if re.fullmatch(known.names, mask):
-            return {"pattern": name, "sparsity": known.read(mask)}
-    raise ValueError(f"{mask!r} names no mask; the patterns are {', '.join(PATTERNS)}")
+def is_n_of_m(pattern: object) -> bool:
+    """Is it n:m, n below m?"""
+    found = re.fullmatch(N_OF_M, pattern) if isinstance(pattern, str) else None
+    return bool(found) and int(found[1]) < int(found[2])
 
 
-def mask_name(pattern: str, sparsity: float) -> str:
-    """What the mask of a pattern is called at a sparsity in [0, 1)."""
-    return PATTERNS[pattern].write(sparsity)
+def own_sparsity(pattern: str) -> float:
+    """The share of weights that go in a layer that has the pattern n:m. Raises ValueError unless n is below m.
 
-
-def any_name() -> str:
-    """A regular expression of the names of all masks."""
-    return "|".join(known.names for known in PATTERNS.values())
-
-
-def make_mask(scores: Scores, pattern: str, sparsity: float) -> Mask:
-    """name → bool array, True where a weight stays. Raises ValueError for what the pattern does not take."""
-    return PATTERNS[pattern].function(scores, sparsity)
+    >>> own_sparsity("2:4")
+    0.5
+    """
+    if not is_n_of_m(pattern):
+        raise ValueError(f"pattern {pattern!r}: two numbers n:m, n below m, as in 2:4")
+    n, m = map(int, pattern.split(":"))
+    return round(1 - n / m, 6)

@@ -11,8 +11,7 @@ from torch import Tensor
 from prunetransfer.datasets.splits import Split
 from prunetransfer.models.backbones import Backbone
 from prunetransfer.pruning.apply import mask_tensors
-from prunetransfer.pruning.masks import Mask
-from prunetransfer.pruning.patterns import make_mask
+from prunetransfer.pruning.masks import Mask, global_mask
 from prunetransfer.recovery.case import Case
 
 
@@ -25,7 +24,7 @@ def prune_in_steps(
     train: Split,
     seed: int = 0,
     beside: Sequence[Split] = (),
-    pattern: str = "unstructured",
+    make: Callable[[Mapping[str, np.ndarray], float], Mask] = global_mask,
     refine: Callable[[Case], Mapping[str, Tensor]] | None = None,
 ) -> tuple[Mask, Backbone]:
     """The mask at a sparsity that is reached in `rounds` steps, and the backbone with it.
@@ -33,10 +32,10 @@ def prune_in_steps(
     scores: of the dense weights, name → ½ w_j² h_j, where h_j does not depend on w; what such a score says of other
     weights w' is ½ w'_j² h_j. After step k of n the sparsity is 1 − (1 − q)^(k/n); each step prunes the weights of
     lowest score among those that are left, and after each but the last `recover` changes them in place, so that the
-    next one ranks what they have become. The masks nest, unless `refine` brings weights back. train, seed, beside: as
-    of `Case`, for `recover`. refine: is given the backbone before the last mask, with that mask, and returns another
+    next one ranks what they have become. The masks nest, unless `refine` brings weights back. make: the mask of such
+    scores at a sparsity. train, seed, beside: as of `Case`, for `recover`. refine: is given the backbone before the last mask, with that mask, and returns another
     one that it has pruned it by. Gradual pruning by magnitude with training between has this form too (Zhu & Gupta
-    2017). Raises ValueError as `make_mask`.
+    2017). Raises what `make` raises.
     """
     curvature = {
         name: _over_squares(values, dense.prunable()[name].detach().cpu().numpy()) for name, values in scores.items()
@@ -44,7 +43,7 @@ def prune_in_steps(
     backbone = copy.deepcopy(dense)
     mask = {name: np.ones(values.shape, dtype=bool) for name, values in scores.items()}
     for k in range(1, rounds + 1):
-        mask = make_mask(_followed(backbone, curvature, mask), pattern, 1 - (1 - sparsity) ** (k / rounds))
+        mask = make(_followed(backbone, curvature, mask), 1 - (1 - sparsity) ** (k / rounds))
         keep = mask_tensors(mask, backbone.device)
         case = Case(backbone, dense, keep, None, train, seed, beside=beside)
         if k == rounds and refine:

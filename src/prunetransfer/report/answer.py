@@ -28,7 +28,7 @@ def answer(found: Findings) -> list[Block]:
 
 
 def least_safe(safe: pd.DataFrame, role: str = "transfer") -> pd.DataFrame:
-    """Columns backbone, score, recovery, safe_sparsity, measured_sparsity: the least over sources, targets and seeds.
+    """Columns backbone, mask, score, recovery, safe_sparsity, measured_sparsity: the least of sources, targets, seeds.
 
     safe: a table of schema SAFE_SPARSITY; a data-free mask counts once for every source. Up to the least safe one, the
     tests of all cells were rejected; the union of their null hypotheses is tested by its largest p-value, so the least
@@ -36,7 +36,7 @@ def least_safe(safe: pd.DataFrame, role: str = "transfer") -> pd.DataFrame:
     """
     frame = with_sources(shown(safe))
     of_role = frame[frame["role"] == role]
-    least = of_role.groupby(["backbone", "score", "recovery"])[["safe_sparsity", "measured_sparsity"]].min()
+    least = of_role.groupby(["backbone", "mask", "score", "recovery"])[["safe_sparsity", "measured_sparsity"]].min()
     return least.reset_index()
 
 

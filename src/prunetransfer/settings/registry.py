@@ -11,6 +11,7 @@ import importlib
 import importlib.util
 import inspect
 import pkgutil
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -67,13 +68,14 @@ def score(*, sees: str | None, quadratic: bool = False) -> Callable:
     return _register("scores", sees=sees, quadratic=quadratic)
 
 
-def pattern(*, units: bool = False, refinable: bool = False) -> Callable:
+def pattern(*, name: str | None = None, units: bool = False, steps: bool = False, refinable: bool = False) -> Callable:
     """Register `pattern(ranking, sparsity, *, …)`: the mask of a `pruning.ranking.Ranking` at a sparsity.
 
-    units: does it take whole units out, so that the ranking must have them? refinable: may a layer choose other weights
-    than the mask's, if they are as many?
+    name: another than the function's own. units: does it take whole units out, so that the ranking must have them?
+    steps: has it masks of any sparsity, so that one can be reached in steps? refinable: may a layer choose other
+    weights than the mask's, if they are as many?
     """
-    return _register("masks", units=units, refinable=refinable)
+    return _register("masks", name=name, units=units, steps=steps, refinable=refinable)
 
 
 def recovery(*, labels: bool, resumable: bool = False) -> Callable:
@@ -113,7 +115,7 @@ def _register(section: str, model: type | None = None, *, name: str | None = Non
 
 def module_of(section: str, name: str) -> str:
     """The module of a function of the package's own, below the package."""
-    return MODULES[section].format(name=name.replace("-", "_"))
+    return MODULES[section].format(name=re.sub(r"\W", "_", name))
 
 
 def modules(section: str) -> Iterator[str]:

@@ -85,6 +85,7 @@ Files = Annotated[Text | Annotated[list[Text], Field(min_length=1)], says(allowe
 DatasetName = Annotated[str, says(noun="dataset", among="datasets", allowed="the name of a dataset")]
 BackboneName = Annotated[str, says(noun="backbone", among="backbones", allowed="the name of a backbone")]
 ScoreName = Annotated[str, says(noun="score", among="scores", allowed="the name of a score")]
+MaskName = Annotated[str, says(noun="mask", among="masks", allowed="the name of an entry of `masks`")]
 StudySparsity = Annotated[float, says(noun="sparsity", among="sparsities", allowed="one of the study's sparsities")]
 
 # What scores, recoveries and objectives share.

@@ -16,18 +16,16 @@ from pathlib import Path
 from typing import Any
 
 PACKAGE = Path(__file__).parents[1]
-REGISTRIES = ("pattern",)  # decorators that register functions of one module
 DECLARES = "settings/types.py"  # only what may be set
 
 
-def code_digest(script: Path, *modules: str, entry: str | None = None) -> str:
+def code_digest(script: Path, *modules: str) -> str:
     """Sixteen hex digits over `script`, its import closure inside the package, and that of `modules`.
 
-    modules: those that the stage finds by name at run time, e.g. `recovery.finetune`. entry: where given, the other
-    functions of REGISTRIES do not count, so that to edit or add a pattern leaves the rest cached.
+    modules: those that the stage finds by name at run time, e.g. `recovery.finetune`.
     """
     roots = [script, *(module_file(PACKAGE, name.split(".")) for name in modules)]
-    return _digest(_closure(roots, _own_imports), entry)
+    return _digest(_closure(roots, _own_imports))
 
 
 def source_digest(file: Path, folders: Sequence[Path]) -> str:
@@ -69,9 +67,9 @@ def syntax_tree(file: Path) -> ast.Module:
     return ast.parse(file.read_bytes(), str(file))
 
 
-def _digest(files: Iterable[Path], entry: str | None = None) -> str:
+def _digest(files: Iterable[Path]) -> str:
     # In order of what they hold: where script and package lie does not count.
-    parts = sorted(f"{file.name}\0{_normalised(file, entry)}\0" for file in files)
+    parts = sorted(f"{file.name}\0{_normalised(file)}\0" for file in files)
     return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
 
 
@@ -117,10 +115,8 @@ def _imported(file: Path) -> list[tuple[int, list[str]]]:
 
 
 @cache
-def _normalised(file: Path, entry: str | None) -> str:
+def _normalised(file: Path) -> str:
     tree = ast.parse(ast.unparse(syntax_tree(file)))
-    if entry is not None:
-        tree.body = [node for node in tree.body if not _is_other_entry(node, entry)]
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and ast.get_docstring(node) is not None:
             node.body = node.body[1:] or [ast.Pass()]
@@ -131,14 +127,3 @@ def _normalised(file: Path, entry: str | None) -> str:
         elif isinstance(node, ast.AnnAssign):
             node.annotation = ast.Constant(None)
     return ast.unparse(tree)
-
-
-def _is_other_entry(node: ast.stmt, entry: str) -> bool:
-    return (
-        isinstance(node, ast.FunctionDef)
-        and node.name != entry
-        and any(
-            isinstance(d, ast.Call) and isinstance(d.func, ast.Name) and d.func.id in REGISTRIES
-            for d in node.decorator_list
-        )
-    )

@@ -41,7 +41,7 @@ class Job:
     def key_columns(self) -> dict[str, Any]:
         """What names the job in tables: backbone, score, prune_source, seed; recovery and tuned_on, where it has them.
 
-        Of a mask, the file itself says pattern and sparsity.
+        Of a mask, the file itself says its entry of `masks` and its sparsity.
         """
         names = ["backbone", "score", "prune_source", *(["recovery", "tuned_on"] if self.recovery else []), "seed"]
         return {name: getattr(self, name) for name in names}

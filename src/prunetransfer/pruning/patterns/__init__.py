@@ -1,1 +1,1 @@
-"""Patterns, which weights may go together: one module each, a function of a `ranking.Ranking` registered by its name."""
+"""Which weights may go together: one module a pattern, a function of a `ranking.Ranking` registered by its name."""

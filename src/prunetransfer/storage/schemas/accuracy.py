@@ -44,7 +44,7 @@ EVALUATION = pa.schema(without(ACCURACY, *ADDED))
 PREDICTIONS = pa.schema(
     [
         TARGET,
-        key("pattern", pa.string(), "pattern of the mask; null: the dense backbone", nullable=True),
+        key("mask", pa.string(), "entry of `masks`; null: the dense backbone", nullable=True),
         key("sparsity", pa.float64(), "sparsity asked of the mask; null likewise", "fraction", nullable=True),
         key("readout", pa.string(), "as in accuracy.parquet; in one row `label`: the true classes"),
         value(

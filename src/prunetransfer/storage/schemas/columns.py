@@ -34,7 +34,7 @@ SCORE = key("score", pa.string(), "name of the pruning score in the config")
 PRUNE_SOURCE = key(
     "prune_source", pa.string(), "dataset that the score was computed on; null if the score is data-free", nullable=True
 )
-PATTERN = key("pattern", pa.string(), "which weights may go together: `unstructured`, each alone")
+MASK = key("mask", pa.string(), "how weights were chosen by their scores: an entry of `masks`")
 SPARSITY = key("sparsity", pa.float64(), "share of the prunable weights asked to go", "fraction")
 RECOVERY = key("recovery", pa.string(), "what was done to the pruned backbone: `none`, or an entry of `recoveries`")
 METHOD = value(
@@ -63,5 +63,5 @@ CONFIDENCE = value("confidence", pa.float64(), "level of the intervals, two-side
 P_HOLM = value("p_holm", pa.float64(), "p_value after Holm's correction")
 
 # What names a mask, its seed apart, which stands last; and a measurement of a pruned backbone on one target.
-OF_MASK = [STUDY, BACKBONE, SCORE, PRUNE_SOURCE, PATTERN, SPARSITY]
+OF_MASK = [STUDY, BACKBONE, SCORE, PRUNE_SOURCE, MASK, SPARSITY]
 OF_MEASUREMENT = [*OF_MASK, RECOVERY, METHOD, TUNED_ON, TARGET, OWN_SOURCES, ROLE, READOUT, SEED]

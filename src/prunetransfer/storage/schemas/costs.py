@@ -28,7 +28,7 @@ COSTS = pa.schema(
         _name("tuned_on", pa.string(), "dataset that the recovery used"),
         _name("targets", pa.string(), "datasets whose test images were classified, joined by +"),
         _name("dataset", pa.string(), "dataset that was prepared, or that a head was fitted on"),
-        _name("pattern", pa.string(), "pattern of the mask"),
+        _name("mask", pa.string(), "entry of `masks` that the mask is of"),
         _name("sparsity", pa.float64(), "share of the prunable weights asked to go"),
         _name("seed", pa.int64(), "seed of everything drawn at random"),
         value("seconds", pa.float64(), "from the start of the job's process to its end, imports included", "s"),

@@ -6,8 +6,8 @@ import pyarrow as pa
 
 from prunetransfer.storage.schemas.columns import (
     BACKBONE,
+    MASK,
     OF_MASK,
-    PATTERN,
     SCORE,
     SEED,
     SPARSITY,
@@ -62,7 +62,7 @@ MASK_OVERLAP = pa.schema(
         STUDY,
         BACKBONE,
         SCORE,
-        PATTERN,
+        MASK,
         SPARSITY,
         key("between", pa.string(), "`sources`: two sources, one seed; `draws`: one source, two seeds"),
         key("prune_source", pa.string(), "dataset that the first mask was computed on"),
