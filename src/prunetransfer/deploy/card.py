@@ -119,7 +119,7 @@ def _files(model: PrunedModel, sizes: Mapping[str, int], opset: int | None) -> I
 def _limits(model: PrunedModel) -> Iterator[str]:
     if model.units:
         yield (
-            "The programs, model.onnx and model.pt2, have lost the channels, hidden units and heads that are gone. What "
+            "The programs model.onnx and model.pt2 have lost the channels, hidden units and heads that are gone. What "
             "timm loads has the architecture's full size, with zeros in their place."
         )
     else:

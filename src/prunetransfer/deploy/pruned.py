@@ -63,7 +63,8 @@ class PrunedModel:
     architecture, options, mean, std, size, interpolation, crop and crop_mode. mask: name → bool array, True where a
     weight stays. images: uint8 [n, size, size, 3], at least two real ones, that each format is checked on. classifier:
     the checkpoint's own, whose place in the network `pretrained_cfg` names. heads: task → its head; classes: task → the
-    names of its classes, in the order of the head's. units: where the mask takes whole units out, those of the backbone.
+    names of its classes, in the order of the head's. units: where the mask takes whole units out, those of the
+    backbone.
     """
 
     backbone: Backbone

@@ -32,10 +32,10 @@ def prune_in_steps(
     scores: of the dense weights, name → ½ w_j² h_j, where h_j does not depend on w; what such a score says of other
     weights w' is ½ w'_j² h_j. After step k of n the sparsity is 1 − (1 − q)^(k/n); each step prunes the weights of
     lowest score among those that are left, and after each but the last `recover` changes them in place, so that the
-    next one ranks what they have become. The masks nest, unless `refine` brings weights back. make: the mask of such
-    scores at a sparsity. train, seed, beside: as of `Case`, for `recover`. refine: is given the backbone before the last mask, with that mask, and returns another
-    one that it has pruned it by. Gradual pruning by magnitude with training between has this form too (Zhu & Gupta
-    2017). Raises what `make` raises.
+    next one ranks what they have become. The masks nest, unless `refine` brings weights back. train, seed, beside: as
+    of `Case`, for `recover`. make: the mask of such scores at a sparsity. refine: is given the backbone before the last
+    mask, with that mask, and returns another one that it has pruned it by. Gradual pruning by magnitude with training
+    between has this form too (Zhu & Gupta 2017). Raises what `make` raises.
     """
     curvature = {
         name: _over_squares(values, dense.prunable()[name].detach().cpu().numpy()) for name, values in scores.items()
