@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
+import numpy as np
 from torch import Tensor
 
-from prunetransfer.criteria.blockwise import blockwise
+from prunetransfer.criteria.blockwise import blockwise, resolved_damping
 from prunetransfer.criteria.source import Scores, Source
 from prunetransfer.curvature.blocks import LayerBlocks
+from prunetransfer.curvature.unit_increases import quadratic
 from prunetransfer.settings.registry import score
 from prunetransfer.settings.types import (
     BlockMemory,
@@ -21,9 +23,35 @@ from prunetransfer.settings.types import (
     Samples,
     Sampling,
 )
+from prunetransfer.structure.units import Units
 
 
-@score(sees="labels")
+def unit_increases(
+    source: Source,
+    units: Units,
+    *,
+    relative: RelativeUnlessGiven = 3.0,
+    damping: Damping = None,
+    block_size: BlockSize = 64,
+    memory_budget: BlockMemory = None,
+    loss: Loss = "squared",
+    matrix: Matrix = "empirical",
+    draws: LabelDraws = None,
+    samples: Samples = 256,
+    sampling: Sampling = "balanced",
+) -> list[np.ndarray]:
+    """½ w_gᵀ (F + λI) w_g of `quadratic`: the loss increase when a unit goes whole, with F and λ as in `block`.
+
+    The block is the unit, all of which goes: nothing is left in it that could make up, and nothing is inverted or held.
+    """
+    drawn = source.draw(samples, sampling)
+    gradients, images = partial(source.gradients, drawn, loss, matrix, draws), len(drawn.labels)
+    damping = resolved_damping(source, gradients, images, relative, damping)
+    weights = source.weights()
+    return quadratic(units, weights, gradients(weights), images, damping)
+
+
+@score(sees="labels", units=unit_increases)
 def block(
     source: Source,
     *,

@@ -25,12 +25,19 @@ def blockwise(
 ) -> Scores:
     """What `score` makes of some blocks of a layer, their weights [p], the number of images m, and λ: [p].
 
-    gradients: the per-sample gradients of m images. λ is `damping` or, where that is None, that of `damping_of`; the
-    record says which it came to.
+    gradients: the per-sample gradients of m images. λ is that of `resolved_damping`.
     """
-    if damping is None:
-        damping = damping_of(mean_squares(gradients(source.weights()), images), relative)
-    source.record["damping"] = damping
+    damping = resolved_damping(source, gradients, images, relative, damping)
     budget = spare_memory(source.backbone.device) if memory_budget is None else int(memory_budget * 1e6)
     weights = source.weights()
     return of_blocks(gradients, weights, block_size, budget, lambda blocks, w: score(blocks, w, images, damping))
+
+
+def resolved_damping(
+    source: Source, gradients: Gradients, images: int, relative: float, damping: float | None
+) -> float:
+    """λ: `damping` or, where that is None, that of `damping_of`; the record says which it came to."""
+    if damping is None:
+        damping = damping_of(mean_squares(gradients(source.weights()), images), relative)
+    source.record["damping"] = damping
+    return damping

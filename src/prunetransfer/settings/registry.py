@@ -33,11 +33,15 @@ MODULES = {
 
 @dataclass(frozen=True)
 class Entry:
-    """A registered function, what it needs, and the model of settings that it takes beside its own, if any."""
+    """A registered function, what it needs, and the model of settings that it takes beside its own, if any.
+
+    units: of a score, its own form for whole units, if it has one.
+    """
 
     function: Callable[..., Any]
     needs: Mapping[str, Any]
     model: type | None = None
+    units: Callable[..., Any] | None = None
 
     @property
     def module(self) -> Any:
@@ -59,13 +63,21 @@ def dataset_kind(*, labelled: bool = True, images: type | None = None, downloade
     return _register("datasets", images, labelled=labelled, downloaded_by=list(downloaded_by))
 
 
-def score(*, sees: str | None, quadratic: bool = False) -> Callable:
+def score(*, sees: str | None, quadratic: bool = False, units: Callable[..., Any] | None = None) -> Callable:
     """Register `score(source, *, …)`: name → one number ≥ 0 a prunable weight of a `criteria.source.Source`.
 
     sees: what of the source it reads, "images" alone or also "labels" and the source's head; None: nothing.
-    quadratic: is it w_j² times something that does not depend on w? Such a score can prune in steps.
+    quadratic: is it w_j² times something that does not depend on w? Such a score can prune in steps. units: a function
+    `(source, units, *, …)` of the same settings, which scores whole units of a `structure.units.Units`: an array for
+    each family; None: the score of a unit is the sum of those of its weights. Raises ValueError for other settings.
     """
-    return _register("scores", sees=sees, quadratic=quadratic)
+
+    def register(function: Callable) -> Callable:
+        if units is not None and keywords(units) != keywords(function):
+            raise ValueError(f"{units.__name__} and {function.__name__} must have the same settings")
+        return _register("scores", of_units=units, sees=sees, quadratic=quadratic, units=units is not None)(function)
+
+    return register
 
 
 def pattern(*, name: str | None = None, units: bool = False, steps: bool = False, refinable: bool = False) -> Callable:
@@ -102,12 +114,19 @@ def objective(name: str, *, labels: bool) -> Callable:
     return _register("pretrain", name=name, labels=labels)
 
 
-def _register(section: str, model: type | None = None, *, name: str | None = None, **needs: Any) -> Callable:
+def _register(
+    section: str,
+    model: type | None = None,
+    *,
+    name: str | None = None,
+    of_units: Callable[..., Any] | None = None,
+    **needs: Any,
+) -> Callable:
     def register(function: Callable) -> Callable:
         own, known = name or function.__name__, REGISTRY[section]
         if own in known and known[own].function.__module__ != function.__module__:
             raise ValueError(f"{section} has {own!r} already, of {known[own].function.__module__}")
-        known[own] = Entry(function, needs, model)
+        known[own] = Entry(function, needs, model, of_units)
         return function
 
     return register

@@ -10,7 +10,9 @@ from pathlib import Path
 PREPARED = "images/{dataset}-{size}-{interpolation}-{crop}"  # a folder
 IMAGES = PREPARED + "/{split}.safetensors"
 HEAD = "heads/{backbone}/{dataset}.safetensors"
+UNITS = "units/{backbone}.safetensors"
 SCORE = "scores/{backbone}/{criterion}/seed{seed}.safetensors"
+UNIT_SCORE = "scores/{backbone}/{criterion}/seed{seed}.units.safetensors"
 MASK = "masks/{backbone}/{criterion}/seed{seed}/{mask}.safetensors"
 # The weights that pruning in steps leaves with a mask: recovered after each step but the last.
 STEPPED = "masks/{backbone}/{criterion}/seed{seed}/{mask}.weights.safetensors"

@@ -17,23 +17,29 @@ IMAGES = 2  # of one image some networks drop the axis
 
 
 def noise(backbone: Backbone, image: Collection[int]) -> Tensor:
-    """Images of noise as the network is given them: float32 [IMAGES, 3, h, w], the same each time."""
-    return torch.randn((IMAGES, *image), generator=torch.Generator().manual_seed(0)).to(backbone.device)
+    """Images of noise as the network is given them, [IMAGES, 3, h, w], the same each time."""
+    return torch.randn((IMAGES, *image), generator=torch.Generator().manual_seed(0)).to(backbone.mean)
 
 
 def dependency_graph(backbone: Backbone, image: Collection[int]) -> DependencyGraph:
     """The graph of a backbone in evaluation mode. All its parameters must require gradients: these are followed.
 
-    image: the shape of an image as the network is given it, [3, h, w].
+    image: the shape of an image as the network is given it, [3, h, w]. Raises ValueError for an architecture that
+    Torch-Pruning cannot follow.
     """
-    with torch.enable_grad():
-        return DependencyGraph().build_dependency(
-            backbone.network.eval(),
-            noise(backbone, image),
-            # The graph has a node for the output only where no layer has written it.
-            output_transform=lambda features: features * 1,
-            verbose=False,
-        )
+    network, images = backbone.network.eval(), noise(backbone, image)
+    try:
+        with torch.enable_grad():
+            return DependencyGraph().build_dependency(
+                network,
+                images,
+                # The graph has a node for the output only where no layer has written it.
+                output_transform=lambda features: features * 1,
+                verbose=False,
+            )
+    except Exception as error:  # whatever its rules for views, splits and joins do to an architecture they do not fit
+        what = f"{type(error).__name__}: {error}"
+        raise ValueError(f"Torch-Pruning cannot follow what depends on what in this architecture ({what})") from error
 
 
 def group_of(graph: DependencyGraph, layer: nn.Module, rows: Collection[int]) -> Group:
