@@ -28,6 +28,7 @@ MORE = {
         "cifar": {"kind": "torchvision", "name": "CIFAR10"},
         "hub": {"kind": "huggingface", "name": "uoft-cs/cifar10", "subset": "plain"},
     },
+    "masks": {"global": {}, "erk": {"allocation": "erk"}, "nm": {"pattern": "2:4"}, "units": {"pattern": "channels"}},
     "recoveries": {"moments": {}, "broad": {"recovery": "reconstruct"}, "broad+moments": {"sparsities": [0.3]}},
 }
 BASE = VALID | {key: VALID[key] | entries for key, entries in MORE.items()}
@@ -154,7 +155,8 @@ def parts_of_paths(config: dict) -> Iterator[str]:
         yield from (f"{name}@{source}" for name in config[section] for source in config["sources"])
     step = config["targets_per_job"]
     yield from ("+".join(config["targets"][start : start + step]) for start in range(0, len(config["targets"]), step))
-    yield from (mask_name("global", sparsity) for sparsity in config["sparsities"])
+    for name, entry in config["masks"].items():
+        yield from (mask_name(name, sparsity) for sparsity in entry["sparsities"])
     for dataset in config["datasets"]:
         for backbone in config["backbones"].values():
             yield f"{dataset}-{backbone['size']}-{backbone['interpolation']}-{decimal(backbone['crop'])}"
@@ -180,8 +182,9 @@ def test_any_config_is_accepted_or_refused_in_words(schema, root, config):
         assert re.fullmatch(r"[A-Za-z0-9_][\w.@+-]*", part, re.ASCII) and len(part) <= 200, part
     assert set(accepted["sources"]) | set(accepted["targets"]) <= accepted["datasets"].keys()
     assert all("view_of" not in entry for entry in accepted["datasets"].values())
+    grid = {sparsity for entry in accepted["masks"].values() for sparsity in entry["sparsities"]}
     for recovery in accepted["recoveries"].values():
-        assert set(recovery.get("sparsities", [])) <= set(accepted["sparsities"])
+        assert set(recovery.get("sparsities", [])) <= grid | set(accepted["sparsities"])
 
 
 @pytest.mark.parametrize(

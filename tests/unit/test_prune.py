@@ -246,7 +246,12 @@ def test_functions_of_one_s_own():
     [
         (INPUTS, {"score": "feature"}, "Did you mean 'features'"),
         (INPUTS, {"recovery": "refined"}, "Did you mean 'refine'"),
-        (INPUTS, {"mask": "2:4"}, "unstructured"),
+        (INPUTS, {"mask": "chanels"}, "Did you mean 'channels'"),
+        (INPUTS, {"mask": {"allocation": "lamps"}}, "mask allocation 'lamps': Input should be 'global'"),
+        (INPUTS, {"mask": {"alocation": "lamp"}}, "Did you mean 'allocation'"),
+        (INPUTS, {"mask": "2:4", "rounds": 2}, "with rounds=1"),
+        (INPUTS, {"mask": "1:4"}, "a 1:4 mask has 0.75"),
+        (INPUTS, {"mask": "channels", "recovery": "refine"}, "would leave the pattern"),
         (INPUTS, {"rounds": 0}, "at least 1"),
         (INPUTS, {"score": "block"}, "rounds=1"),
         (INPUTS, {"score": "block", "rounds": 1, "recovery": None}, "give labels="),

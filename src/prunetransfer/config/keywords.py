@@ -107,10 +107,11 @@ def propertyNames(study: Study, validator, rule: dict, value: dict, node: dict) 
 
 @keyword(int | float)
 def grid(study: Study, validator, rule: bool, value: float, node: dict) -> Errors:
-    entries = dig(study.config, "masks")
-    grids = [study.config.get("sparsities"), *(dig(entries, name, "sparsities") for name in entries or ())]
-    known = [sparsity for of in grids if isinstance(of, list) for sparsity in of]
-    known += [own_sparsity(of) for name in entries or () if is_n_of_m(of := dig(entries, name, "pattern"))]
+    masks = dig(study.config, "masks")
+    entries = list(masks.values()) if isinstance(masks, dict) else []
+    grids = [study.config.get("sparsities"), *(dig(entry, "sparsities") for entry in entries)]
+    known = [x for of in grids if isinstance(of, list) for x in of if validator.is_type(x, "number")]
+    known += [own_sparsity(pattern) for entry in entries if is_n_of_m(pattern := dig(entry, "pattern"))]
     if value not in known:
         yield ValidationError(no_such(node["noun"], value, list(dict.fromkeys(known))))
 

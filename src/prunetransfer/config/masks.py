@@ -11,7 +11,8 @@ from prunetransfer.runtime.messages import show
 
 
 def complete_masks(filled: dict[str, Any], given: Mapping[str, Any], needs: Mapping[str, Any]) -> list[str]:
-    """Put each entry's sparsities and scores in place; a line for each that is given and cannot be.
+    """Put each entry's sparsities and scores in place, and the sparsities of recoveries that are tried at all of them;
+    a line for each that is given and cannot be.
 
     filled: a config that follows the schema, with its defaults; given: the same without them; needs: pattern → what it
     needs.
@@ -27,6 +28,10 @@ def complete_masks(filled: dict[str, Any], given: Mapping[str, Any], needs: Mapp
             for score in entry["scores"]
             if _can(filled["scores"][score], needs[registered_name(entry["pattern"])])
         ]
+    grid = dict.fromkeys(sparsity for entry in filled["masks"].values() for sparsity in entry["sparsities"])
+    for name, entry in filled["recoveries"].items():
+        if name != "none":
+            entry.setdefault("sparsities", list(grid))
     return problems
 
 

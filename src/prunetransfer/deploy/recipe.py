@@ -6,9 +6,10 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from prunetransfer.criteria.source import Scores, Source
@@ -87,7 +88,9 @@ class Recipe:
     recovery: str | Callable[..., Any] | None = BEST
 
     def __post_init__(self) -> None:
-        needs = pattern_entry(self.pattern).needs
+        entry = pattern_entry(self.pattern)
+        _check_settings(entry, self.settings)
+        needs = entry.needs
         if self.rounds is None:
             object.__setattr__(self, "rounds", 4 if needs["steps"] else 1)
         if self.recovery == BEST:
@@ -139,6 +142,19 @@ class Recipe:
     def reads_labels(self) -> bool:
         needs = [entry_of("recoveries", recovery).needs["labels"] for recovery in self.recoveries]
         return entry_of("scores", self.score).needs["sees"] == "labels" or any(needs)
+
+
+def _check_settings(entry: Entry, settings: Mapping[str, Any]) -> None:
+    """Raise ValueError for a setting that a pattern does not have, or of a value that it does not take."""
+    known = get_type_hints(entry.function, include_extras=True)
+    names = ["pattern", *(p.name for p in keywords(entry.function) if p.name != "pattern")]
+    for name, value in settings.items():
+        if name not in names:
+            raise ValueError(f"mask: {no_such('setting', name, names, 'known')}")
+        try:
+            TypeAdapter(known.get(name, str)).validate_python(value, strict=True)
+        except ValidationError as error:
+            raise ValueError(f"mask {name} {value!r}: {error.errors()[0]['msg']}") from None
 
 
 def scored(material: Material, score: str | Callable[..., Scores]) -> dict[str, Tensor]:
