@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -72,8 +72,9 @@ class _Groups:
             for layer in network.modules()
             if isinstance(layer, PRUNABLE_LAYERS) and layer.weight in self.prunable
         }
-        held = [parameter for _, parameter in network.named_parameters(remove_duplicate=False)]
-        self.shared = {parameter for parameter in self.names if sum(other is parameter for other in held) > 1}
+        # A module that is used twice holds them once.
+        held = Counter(p for module in network.modules() for p in module.parameters(recurse=False))
+        self.shared = {parameter for parameter, holders in held.items() if holders > 1}
         self.heads = {layer: heads for heads in attentions(network) for layer in heads.layers}
 
     def whole(self, layer: nn.Module) -> Group:
