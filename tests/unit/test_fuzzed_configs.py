@@ -31,7 +31,7 @@ MORE = {
     "masks": {"global": {}, "erk": {"allocation": "erk"}, "nm": {"pattern": "2:4"}, "units": {"pattern": "channels"}},
     "recoveries": {"moments": {}, "broad": {"recovery": "reconstruct"}, "broad+moments": {"sparsities": [0.3]}},
 }
-BASE = VALID | {key: VALID[key] | entries for key, entries in MORE.items()}
+BASE = VALID | {key: VALID.get(key, {}) | entries for key, entries in MORE.items()}
 NAMES = [
     "net",
     "digits",
