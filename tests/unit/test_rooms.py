@@ -26,6 +26,7 @@ ROOMS = [
     "recovery",
     "evaluation",
     "landscape",
+    "efficiency",
     "config",
     "analysis",
     "report",

@@ -1,0 +1,54 @@
+# What the masks of the first seed save, where the config asks for it.
+EFFICIENCY = config.get("efficiency")
+# Times mean something only if nothing else computes on the machine meanwhile. Where Snakemake runs the jobs itself, this
+# one is given all the cores of --cores, to which it cuts down what is asked for; a cluster gives it a whole node.
+ALL_CORES = 10**6
+MEASUREMENTS = (
+    [
+        file(paths.EFFICIENCY, backbone=backbone, criterion=criterion, seed=config["seeds"][0])
+        for backbone in EFFICIENCY["backbones"]
+        for criterion in criteria()
+        if Job.parse({"criterion": criterion}).score in EFFICIENCY["scores"]
+    ]
+    if EFFICIENCY
+    else []
+)
+# The entries of `masks` that take whole units out of the network.
+WHOLE_UNITS = [name for name, entry in config.get("masks", {}).items() if NEEDS["masks"][entry["pattern"]]["units"]]
+
+
+def measuring_minutes():
+    """Twice the time that all masks are measured for, and half an hour for networks whose five rounds take longer."""
+    return 30 + round(2 * EFFICIENCY["seconds"] * len(EFFICIENCY["batch_sizes"]) * len(masks()) / 60)
+
+
+if EFFICIENCY:
+
+    # All masks in one job, which loads the dense backbone once.
+    rule measure_efficiency:
+        input:
+            weights=dense_weights,
+            masks=lambda wildcards: [
+                mask_file(wildcards.backbone, wildcards.criterion, wildcards.seed, mask) for mask in masks()
+            ],
+            units=lambda wildcards: file(paths.UNITS, backbone=wildcards.backbone) if WHOLE_UNITS else [],
+        output:
+            RESULTS / paths.EFFICIENCY,
+        params:
+            backbone=architecture,
+            whole_units=WHOLE_UNITS,
+            size=lambda wildcards: config["backbones"][wildcards.backbone]["size"],
+            efficiency={key: EFFICIENCY[key] for key in ("batch_sizes", "seconds")},
+            code=code("measure_efficiency"),
+        log:
+            log_of(paths.EFFICIENCY),
+        benchmark:
+            costs_of(paths.EFFICIENCY)
+        threads: 1 if workflow.remote_exec or workflow.non_local_exec else ALL_CORES
+        resources:
+            **computing_resources(
+                mem_mb=memory(timing, lambda wildcards: EFFICIENCY["batch_sizes"]), minutes=measuring_minutes()
+            ),
+            slurm_extra="--exclusive",
+        script:
+            "../scripts/measure_efficiency.py"
