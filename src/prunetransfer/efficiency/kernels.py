@@ -47,4 +47,4 @@ def halved(backbone: Backbone, sparse: list[str]) -> nn.Module:
 
 def _two_of_four(weight: Tensor) -> bool:
     rows, columns = weight.shape
-    return columns % 4 == 0 and bool((weight.view(rows, -1, 4).count_nonzero(2) <= 2).all())
+    return columns % 4 == 0 and bool((weight.reshape(rows, -1, 4).count_nonzero(2) <= 2).all())

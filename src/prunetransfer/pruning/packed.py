@@ -9,9 +9,7 @@ import numpy as np
 from prunetransfer.pruning.masks import Mask
 
 
-def packed(
-    tensors: Mapping[str, np.ndarray], mask: Mask
-) -> tuple[dict[str, np.ndarray], dict[str, tuple[int, ...]]]:
+def packed(tensors: Mapping[str, np.ndarray], mask: Mask) -> tuple[dict[str, np.ndarray], dict[str, tuple[int, ...]]]:
     """The tensors as they are stored, and the shapes of those that became two: `NAME/mask`, bits, and `NAME/kept`.
 
     A tensor is stored so where the mask has it and that takes fewer bytes. No name of a tensor has a slash.
