@@ -361,6 +361,8 @@ def test_efficiency_has_retention_against_the_speed_up_of_the_largest_batch():
     assert lines["global, none"].get_color() != lines["channels, none"].get_color()
     assert (lines["global, none"].get_linestyle(), lines["global, finetune"].get_linestyle()) == ("-", "--")
     assert legend(figure) == ["channels", "global", "no recovery", "finetune"]
+    none_saved = efficiency.draw(times(frame, "no such mask"), frame)
+    assert none_saved.axes[0].get_xlim() == efficiency.LEAST_RANGE
 
 
 def test_efficiency_leaves_out_what_was_not_measured_and_says_so_of_nothing():

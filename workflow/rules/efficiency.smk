@@ -1,8 +1,5 @@
 # What the masks of the first seed save, where the config asks for it.
 EFFICIENCY = config.get("efficiency")
-# Times mean something only if nothing else computes on the machine meanwhile. Where Snakemake runs the jobs itself, this
-# one is given all the cores of --cores, to which it cuts down what is asked for; a cluster gives it a whole node.
-ALL_CORES = 10**6
 MEASUREMENTS = (
     [
         file(paths.EFFICIENCY, backbone=backbone, criterion=criterion, seed=config["seeds"][0])
@@ -15,6 +12,16 @@ MEASUREMENTS = (
 )
 # The entries of `masks` that take whole units out of the network.
 WHOLE_UNITS = [name for name, entry in config.get("masks", {}).items() if NEEDS["masks"][entry["pattern"]]["units"]]
+
+
+def threads_alone(wildcards):
+    """Those of a job that no other one may run beside: its times would mean nothing.
+
+    Where Snakemake runs the jobs itself, these are all of --cores, to which it cuts down what is asked for. A cluster
+    gives the job a node of its own instead (slurm_extra).
+    """
+    # A function, as these are known only after the rules were read.
+    return 1 if workflow.remote_exec or workflow.non_local_exec else sys.maxsize
 
 
 def measuring_minutes():
@@ -44,7 +51,7 @@ if EFFICIENCY:
             log_of(paths.EFFICIENCY),
         benchmark:
             costs_of(paths.EFFICIENCY)
-        threads: 1 if workflow.remote_exec or workflow.non_local_exec else ALL_CORES
+        threads: threads_alone
         resources:
             **computing_resources(
                 mem_mb=memory(timing, lambda wildcards: EFFICIENCY["batch_sizes"]), minutes=measuring_minutes()

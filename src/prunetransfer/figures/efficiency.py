@@ -20,6 +20,7 @@ MASK = OF_MASK[-2].name  # the column that says which masks these are, beside th
 EVERY = (MASK,)  # other figures are about masks of one kind
 Looks = dict[str, dict[str, Any]]
 PANEL_HEIGHT = 2.3  # inches
+LEAST_RANGE = 0.9, 1.5  # of speed-ups: where all are about 1, their noise is not blown up
 NOTHING = "Nothing to show: on the backbones and scores whose time was measured, no target has anything to retain."
 
 
@@ -49,6 +50,8 @@ def draw(efficiency: pd.DataFrame, accuracy: pd.DataFrame) -> Figure:
         row[0].set_ylabel("retention")
     for axes in panels[-1]:
         axes.set_xlabel("speed-up")
+    low, high = points["speed_up"].min(), points["speed_up"].max()
+    panels[0][0].set_xlim(min(LEAST_RANGE[0], low - 0.05), max(LEAST_RANGE[1], 1.03 * high))
     panels[0][0].set_ylim(0, max(1.1, 1.03 * points["retention"].max()))
     style.legend_below(figure, _legend(looks, dashes))
     return figure
