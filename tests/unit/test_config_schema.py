@@ -91,7 +91,7 @@ def test_the_schema_is_a_json_schema_in_which_every_key_is_described(schema):
                 "required", ()
             )
             # another key gives them a meaning, or they are off
-            unset = ("kind", "head", "score", "recovery", "landscape", "extends", "steps")
+            unset = ("kind", "head", "score", "recovery", "landscape", "efficiency", "extends", "steps")
             assert explained or key in unset, f"{at}.{key} is neither required nor has a default"
             check(child, f"{at}.{key}")
         if isinstance(node.get("additionalProperties"), dict):

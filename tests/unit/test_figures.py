@@ -12,7 +12,18 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
-from prunetransfer.figures import heatmap, layers, pretrainings, recoveries, retention, safe, style, targets
+from prunetransfer.analysis.retention import shown
+from prunetransfer.figures import (
+    efficiency,
+    heatmap,
+    layers,
+    pretrainings,
+    recoveries,
+    retention,
+    safe,
+    style,
+    targets,
+)
 
 MEASURED = {  # (score, prune source, tuned on): retention on digits, glyphs and textures at sparsities 0.1 and 0.3
     ("block", "digits", None): ([0.9, 0.6], [0.8, 0.5], [0.6, 0.1]),
@@ -316,6 +327,57 @@ def test_safe_cells_have_the_worst_loss_and_its_colour():
     assert {p.get_xy(): to_hex(p.get_facecolor()).upper() for p in unshown.patches}[0, 2] == safe.KEPT
 
 
+def of_masks(frame: pd.DataFrame, *masks: str) -> pd.DataFrame:
+    """The table for masks of each of these names, which keep less and less."""
+    kept = [frame.assign(retention=(1 - 0.1 * k) * frame["retention"]) for k in range(len(masks))]
+    return pd.concat([rows.assign(**{efficiency.MASK: mask}) for rows, mask in zip(kept, masks, strict=True)])
+
+
+def times(frame: pd.DataFrame, faster: str) -> pd.DataFrame:
+    """Table EFFICIENCY of the masks of an accuracy table: those of the name `faster` save time."""
+    of_mask = ["study", "backbone", "score", "prune_source", efficiency.MASK, "sparsity"]
+    rows = frame.drop_duplicates(of_mask)[of_mask].assign(seed=0)
+    saves = rows[efficiency.MASK].eq(faster)
+    of_size = [rows.assign(batch_size=size, speed_up=1 + size / 10 * rows["sparsity"] * saves) for size in (1, 32)]
+    return pd.concat(of_size)
+
+
+def draw_efficiency(frame: pd.DataFrame):
+    frame = of_masks(frame, "2:4", "channels", "global", "heads-and-hidden-units")
+    return efficiency.draw(times(frame, "channels"), frame)
+
+
+def test_efficiency_has_retention_against_the_speed_up_of_the_largest_batch():
+    frame = of_masks(accuracy(), "global", "channels")
+    figure = efficiency.draw(times(frame, "channels"), frame)
+    assert figure.get_suptitle() == "Retention of transfer targets and speed-up, batches of 32"
+    axes = panel(figure, "resnet: block")
+    lines = {line.get_label(): line for line in axes.lines}
+    found = {label: (list(line.get_xdata()), list(line.get_ydata())) for label, line in lines.items()}
+    assert found["global, none"] == ([1, 1], pytest.approx([0.75, 0.325]))
+    assert found["channels, none"] == (pytest.approx([1.32, 1.96]), pytest.approx([0.675, 0.2925]))
+    assert found["channels, finetune"] == (pytest.approx([1.96]), pytest.approx([0.54]))
+    assert lines["global, none"].get_color() == lines["global, finetune"].get_color()
+    assert lines["global, none"].get_color() != lines["channels, none"].get_color()
+    assert (lines["global, none"].get_linestyle(), lines["global, finetune"].get_linestyle()) == ("-", "--")
+    assert legend(figure) == ["channels", "global", "no recovery", "finetune"]
+    none_saved = efficiency.draw(times(frame, "no such mask"), frame)
+    assert none_saved.axes[0].get_xlim() == efficiency.LEAST_RANGE
+
+
+def test_efficiency_leaves_out_what_was_not_measured_and_says_so_of_nothing():
+    frame = of_masks(accuracy(), "global")
+    measured = times(frame[frame["score"] == "block"], "global")
+    assert [axes.get_title("left") for axes in efficiency.draw(measured, frame).axes] == ["resnet: block"]
+    for nothing in (frame.iloc[:0], frame[frame["score"] == "magnitude"]):
+        assert not efficiency.draw(measured, nothing).axes
+
+
+def test_a_figure_may_ask_for_masks_of_every_kind():
+    frame = of_masks(accuracy(), "first", "second")
+    assert set(shown(frame, efficiency.EVERY)[efficiency.MASK]) == {"first", "second"}
+
+
 NAMES = [f"encoder.layers.{i}.self_attention.out_proj.weight" for i in range(60)]
 
 
@@ -334,10 +396,13 @@ NAMES = [f"encoder.layers.{i}.self_attention.out_proj.weight" for i in range(60)
         lambda: targets.draw(many_recoveries(["resnet", LONG], MANY[:4], ["a", "a-long-name-of-a-dataset", "c"])),
         lambda: pretrainings.draw(pretrained({"a": "supervised", "b": "dino"}, ["block"])),
         lambda: pretrainings.draw(pretrained({name: name for name in MANY}, MANY[:4])),
+        lambda: draw_efficiency(accuracy()),
+        lambda: draw_efficiency(many_recoveries(["resnet", LONG], MANY[:4], ["a", "b", "c"])),
     ],
     ids=[
         *("retention", "retention-large", "heatmap", "heatmap-large", "layers-large", "safe", "safe-large"),
         *("recoveries", "targets", "targets-large", "pretrainings", "pretrainings-large"),
+        *("efficiency", "efficiency-large"),
     ],
 )
 def test_no_text_is_cut_or_covered(draw):

@@ -21,7 +21,7 @@ from prunetransfer.config.reading import from_command_line, refuse_duplicate_key
 from prunetransfer.datasets.downloads import folder_of, origin
 from prunetransfer.datasets.origins import own_sources
 from prunetransfer.stages.code_digest import code_digest, short_digest
-from prunetransfer.config.memory import reading, recovering, scoring
+from prunetransfer.config.memory import reading, recovering, scoring, timing
 from prunetransfer.config.validation import load_schema
 from prunetransfer.pruning.names import any_name, decimal, mask_name, read_name, registered_name
 from prunetransfer.settings.registry import module_of

@@ -10,6 +10,7 @@ THEMES = {
     "retention": "How far",
     "recoveries": "Recoveries",
     "targets": "Recoveries",
+    "efficiency": "How far",
 }  # of the others: "What decides"
 FIGURES = [file(paths.FIGURE, figure=figure, suffix=suffix) for figure in DRAWN_FROM for suffix in ("png", "svg")]
 

@@ -164,6 +164,12 @@ if LANDSCAPE:
             ),
         ),
     }
+if EFFICIENCY:
+    TABLE_STAGES["aggregate_efficiency"] = dict(
+        reads=dict(rows=MEASUREMENTS),
+        tables=["efficiency"],
+        knows=dict(study=config["study"]),
+    )
 if PRETRAINED:
     TABLE_STAGES["pretraining"] = dict(
         reads=dict(cards=PRETRAINED),

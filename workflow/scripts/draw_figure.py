@@ -12,6 +12,7 @@ NOTHING = "Nothing to show: no row of the tables is about a target on which the 
 with stage(snakemake):
     figure = importlib.import_module(f"prunetransfer.figures.{snakemake.params.figure}")
     tables = {name: read_table(snakemake.input[name], schema) for name, schema in figure.READS.items()}
-    rows = {name: shown(table) for name, table in tables.items()}
+    every = getattr(figure, "EVERY", ())
+    rows = {name: shown(table, every) for name, table in tables.items()}
     drawn = figure.draw(**rows) if any(map(len, rows.values())) else empty(NOTHING)
     save(drawn, snakemake.output.png, snakemake.output.svg)

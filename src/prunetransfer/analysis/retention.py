@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import pandas as pd
 
 from prunetransfer.analysis.roles import roles
@@ -31,13 +33,13 @@ def with_sources(accuracy: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([frame[frame["source"].notna()], repeated], ignore_index=True)
 
 
-def shown(frame: pd.DataFrame) -> pd.DataFrame:
+def shown(frame: pd.DataFrame, every: Collection[str] = ()) -> pd.DataFrame:
     """The rows that figures and summary show, of those with a retention: of one readout and one entry of `masks`.
 
-    They are those of PREFERRED where the table has them, else the first.
+    They are those of PREFERRED where the table has them, else the first; of the columns `every` all values are shown.
     """
     for column, first in PREFERRED.items():
-        if column in frame:
+        if column in frame and column not in every:
             found = sorted(frame[column].unique(), key=lambda name: (name != first, name))
             frame = frame[frame[column].isin(found[:1])]
     return frame[frame["retention"].notna()] if "retention" in frame else frame

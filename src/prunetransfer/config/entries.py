@@ -33,6 +33,7 @@ OF_MODEL = says(default_of_model=True)
 TriedSparsities = Annotated[Several[StudySparsity], says(default_from="sparsities")]
 TriedBackbones = Annotated[Several[BackboneName], says(default_from="backbones")]
 TriedScores = Annotated[Several[ScoreName], says(default_from="scores")]
+TriedMasks = Annotated[Several[MaskName], says(default_from="masks")]
 # Stands in file names, digit by digit.
 GridSparsity = Annotated[
     ShareOfTheRest,
@@ -303,9 +304,8 @@ class Tried(BaseModel):
     """Where a recovery is tried."""
 
     masks: Annotated[
-        Several[MaskName],
+        TriedMasks,
         Field(description="Masks that this recovery is tried on, by their entries; all where it is left out."),
-        says(default_from="masks"),
     ] = None
     sparsities: Annotated[
         Several[MaskSparsity],

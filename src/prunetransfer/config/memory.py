@@ -6,7 +6,7 @@ MobileNets and EfficientNets (docs/benchmarks.md). A network that needs more has
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 # The interpreter, its libraries, CUDA's share of main memory, and a backbone that is read from its file.
@@ -42,6 +42,11 @@ def scoring(settings: Mapping[str, Any], size: int) -> int:
     if settings["score"] == "kfac":
         needed += FACTORS
     return round(_with_blocks(needed, settings["memory_budget"]) if "memory_budget" in settings else needed)
+
+
+def timing(batch_sizes: Sequence[int], size: int) -> int:
+    """To measure a dense and a pruned backbone side by side, both perhaps in a second precision, and their files."""
+    return round(PROCESS + 6 * COPY + _held(max(batch_sizes), size, FORWARD))
 
 
 def recovering(settings: Mapping[str, Any], size: int) -> int:

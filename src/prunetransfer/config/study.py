@@ -20,6 +20,7 @@ from prunetransfer.config.entries import (
     Recovery,
     Score,
     TriedBackbones,
+    TriedMasks,
     TriedScores,
     TriedSparsities,
 )
@@ -126,6 +127,35 @@ class Landscape(Section):
         Count,
         Field(description="Steps from the dense to the pruned weights, at each of which the loss is measured."),
     ] = 5
+
+
+class Efficiency(Section):
+    """Where it is given, if only as `{}`, it is measured what the pruned networks take and how much time they save, on
+    the machine that runs the study; each such job has that machine to itself."""
+
+    backbones: Annotated[
+        TriedBackbones,
+        Field(description="Backbones that are measured; all of the study's where it is left out."),
+    ] = None
+    scores: Annotated[
+        TriedScores,
+        Field(description="Scores whose masks are measured; all of the study's where it is left out."),
+    ] = None
+    masks: Annotated[
+        TriedMasks,
+        Field(description="Masks that are measured, by their entries; all where it is left out."),
+    ] = None
+    batch_sizes: Annotated[
+        Several[Count],
+        Field(description="Images that the networks read at a time; each number is measured on its own."),
+    ] = (1, 32)
+    seconds: Annotated[
+        Positive,
+        Field(
+            description="Time that a mask and a batch size are measured for, the dense and the pruned network in "
+            "turns; at least five rounds."
+        ),
+    ] = 2.0
 
 
 class Study(Section):
@@ -271,6 +301,7 @@ class Study(Section):
     ] = 0.95
     safe: Safe = Field({})
     landscape: Landscape = None
+    efficiency: Efficiency = None
     pretrain: Annotated[
         dict[BackboneName, Any],
         Field(

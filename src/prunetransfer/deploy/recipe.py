@@ -76,7 +76,7 @@ class Recipe:
     """score: a registered one by its name, or a function of `criteria.source.Source`, settings bound by
     `functools.partial`. mask: a pattern, as `unstructured`, `2:4`, `channels`, or one with its settings, as an entry of
     `masks` in a config: `{"pattern": "unstructured", "allocation": "erk"}`. rounds: the steps that it is made in, with
-    `reconstruct` between them; None: 4 where the pattern can be reached in steps, else 1. recovery: what is done with
+    `reconstruct` between them; None: 4 where the last mask may be refined, else 1. recovery: what is done with
     the last mask: `refine`, which chooses it anew in each layer, a registered recovery or a function of
     `recovery.case.Case`, several joined by `+`, or None; BEST: `refine` where the pattern allows it, else
     `reconstruct`.
@@ -92,7 +92,7 @@ class Recipe:
         _check_settings(entry, self.settings)
         needs = entry.needs
         if self.rounds is None:
-            object.__setattr__(self, "rounds", 4 if needs["steps"] else 1)
+            object.__setattr__(self, "rounds", 4 if needs["refinable"] else 1)
         if self.recovery == BEST:
             object.__setattr__(self, "recovery", REFINE if needs["refinable"] else "reconstruct")
         if self.rounds < 1:

@@ -19,23 +19,24 @@ BATCH_SIZES = {"cuda": 256, "cpu": 32}
 RECOVERY = 8  # batches that must fit before the size doubles again
 
 
-def prepare_process(threads: int, seed: int) -> torch.device:
+def prepare_process(threads: int, seed: int, deterministic: bool = True) -> torch.device:
     """Bind this process to `threads` CPU threads and one seed, ask for deterministic kernels.
 
+    deterministic: without it, PyTorch chooses kernels as it does for everybody: the fastest ones.
     Returns a GPU that no other job has, where there is one to see, else the CPU. Comes before whatever starts CUDA.
     """
-    os.environ.setdefault(
-        "CUBLAS_WORKSPACE_CONFIG", ":4096:8"
-    )  # read when CUDA starts; cuBLAS is else not deterministic
+    if deterministic:  # read when CUDA starts; cuBLAS is else not deterministic
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     _see_one_gpu()
     torch.set_num_threads(threads)
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
-    torch.backends.cudnn.benchmark = False
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    if deterministic:
+        torch.backends.cudnn.benchmark = False
+        torch.use_deterministic_algorithms(True, warn_only=True)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    if device.type == "cuda":
+    if device.type == "cuda" and deterministic:
         _compute_as_the_cpu_does()
     process.note(seed=seed, device=device_name(device))
     return device

@@ -22,6 +22,7 @@ PREDICTIONS = "evaluations/{backbone}/{criterion}/{recovery}/{targets}/seed{seed
 SPECTRUM = "spectra/{backbone}/{dataset}/seed{seed}.safetensors"
 PERTURBATION = "perturbations/{backbone}/{targets}/seed{seed}.parquet"
 LOSS_PATHS = "perturbations/{backbone}/{targets}/seed{seed}.paths.parquet"
+EFFICIENCY = "efficiency/{backbone}/{criterion}/seed{seed}.parquet"
 PRETRAINED = "pretrained/{backbone}.safetensors"
 CARD = "pretrained/{backbone}.json"
 TABLE = "tables/{table}.parquet"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from prunetransfer.storage.schemas.accuracy import ACCURACY
 from prunetransfer.storage.schemas.costs import COSTS
 from prunetransfer.storage.schemas.dense import DENSE
+from prunetransfer.storage.schemas.efficiency import EFFICIENCY
 from prunetransfer.storage.schemas.landscape import ALIGNMENT, LANDSCAPE, PATHS, PERTURBATIONS, SPECTRUM
 from prunetransfer.storage.schemas.masks import CONVERGENCE, LAYER_SPARSITY, MASK_OVERLAP, PARAMETERS
 from prunetransfer.storage.schemas.pretrainings import PRETRAINING_COMPARISONS, PRETRAININGS
@@ -32,6 +33,7 @@ TABLES = {
     "predicted_loss": PREDICTED_LOSS,
     "predicted_safe": PREDICTED_SAFE,
     "costs": COSTS,
+    "efficiency": EFFICIENCY,
     "landscape": LANDSCAPE,
     "spectrum": SPECTRUM,
     "alignment": ALIGNMENT,
