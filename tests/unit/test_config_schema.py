@@ -36,7 +36,8 @@ def test_each_function_takes_the_settings_that_its_definition_has(schema):
     kept = {
         "datasets": {"kind", "head", "skip_unreadable", "allow_overlap"},
         "scores": {"score", "beside", "steps"},
-        "recoveries": {"recovery", "beside", "sparsities", "backbones", "scores"},
+        "masks": {"sparsities", "backbones", "scores"},
+        "recoveries": {"recovery", "beside", "masks", "sparsities", "backbones", "scores"},
         "pretrain": set(),
     }
     for section, of_planning in kept.items():
@@ -45,6 +46,7 @@ def test_each_function_takes_the_settings_that_its_definition_has(schema):
         for name, node in nodes.items():
             entry = REGISTRY[section][name]
             taken = {p.name for p in keywords(entry.function)} - {"data_root", "folder"}
+            taken |= {"pattern"} if section == "masks" else set()
             assert node["properties"].keys() - of_planning == taken, name
             assert json.loads(json.dumps(entry.needs)) == node["needs"]
 
@@ -91,7 +93,7 @@ def test_the_schema_is_a_json_schema_in_which_every_key_is_described(schema):
                 "required", ()
             )
             # another key gives them a meaning, or they are off
-            unset = ("kind", "head", "score", "recovery", "landscape", "efficiency", "extends", "steps")
+            unset = ("kind", "head", "score", "recovery", "sparsities", "landscape", "efficiency", "extends", "steps")
             assert explained or key in unset, f"{at}.{key} is neither required nor has a default"
             check(child, f"{at}.{key}")
         if isinstance(node.get("additionalProperties"), dict):

@@ -330,14 +330,14 @@ def test_safe_cells_have_the_worst_loss_and_its_colour():
 def of_masks(frame: pd.DataFrame, *masks: str) -> pd.DataFrame:
     """The table for masks of each of these names, which keep less and less."""
     kept = [frame.assign(retention=(1 - 0.1 * k) * frame["retention"]) for k in range(len(masks))]
-    return pd.concat([rows.assign(**{efficiency.MASK: mask}) for rows, mask in zip(kept, masks, strict=True)])
+    return pd.concat([rows.assign(**{"mask": mask}) for rows, mask in zip(kept, masks, strict=True)])
 
 
 def times(frame: pd.DataFrame, faster: str) -> pd.DataFrame:
     """Table EFFICIENCY of the masks of an accuracy table: those of the name `faster` save time."""
-    of_mask = ["study", "backbone", "score", "prune_source", efficiency.MASK, "sparsity"]
+    of_mask = ["study", "backbone", "score", "prune_source", "mask", "sparsity"]
     rows = frame.drop_duplicates(of_mask)[of_mask].assign(seed=0)
-    saves = rows[efficiency.MASK].eq(faster)
+    saves = rows["mask"].eq(faster)
     of_size = [rows.assign(batch_size=size, speed_up=1 + size / 10 * rows["sparsity"] * saves) for size in (1, 32)]
     return pd.concat(of_size)
 
@@ -375,7 +375,7 @@ def test_efficiency_leaves_out_what_was_not_measured_and_says_so_of_nothing():
 
 def test_a_figure_may_ask_for_masks_of_every_kind():
     frame = of_masks(accuracy(), "first", "second")
-    assert set(shown(frame, efficiency.EVERY)[efficiency.MASK]) == {"first", "second"}
+    assert set(shown(frame, efficiency.EVERY)["mask"]) == {"first", "second"}
 
 
 NAMES = [f"encoder.layers.{i}.self_attention.out_proj.weight" for i in range(60)]
