@@ -11,11 +11,13 @@ import pandas as pd
 from matplotlib.figure import Figure
 from measuring import write_section
 from peers_table import CONFIDENCE, cells, retentions, unseen
+from rows import gather
 
 from prunetransfer.analysis.paired import mean_ratio
 from prunetransfer.figures.style import DPI, GREY, WIDTH, legend_below, styled
 
 KEPT = 0.95
+MEASURED = Path(__file__).parent / "measured/recipes.parquet"
 SECTIONS = {"held_out": "choice", "test": "recipes"}
 # Shown in the figure, from a bare mask to the best: recipe → label, colour, marker.
 SHOWN = {
@@ -42,7 +44,7 @@ def write(docs: Path, folder: Path, recipes: Sequence[str], backbones: Sequence[
 
 
 def _read(folder: Path, recipes: Sequence[str], backbones: Sequence[str]) -> pd.DataFrame:
-    frame = pd.concat([pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))], ignore_index=True)
+    frame = gather(folder, MEASURED, ["backbone", "recipe", "seed", "sparsity", "split", "task"])
     places = {name: place for place, name in enumerate([*backbones, *recipes])}
     by = ["backbone", "recipe", "sparsity", "seed"]
     return frame.sort_values(by, key=lambda column: column.map(places).fillna(column), kind="stable")

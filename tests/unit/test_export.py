@@ -36,8 +36,10 @@ from prunetransfer.models.checkpoints import convert, read_checkpoint
 from prunetransfer.models.classifier import own_classifier
 from prunetransfer.models.packages import package_file
 from prunetransfer.pruning.apply import mask_tensors
+from prunetransfer.pruning.making import make_mask, ranked
 from prunetransfer.pruning.masks import global_mask, read_mask
 from prunetransfer.storage.artifacts import ArtifactError
+from prunetransfer.structure.dependencies import find_units
 
 ROOT = Path(__file__).parents[2]
 CONFIG = read_study(ROOT / "config.yaml")
@@ -225,6 +227,22 @@ def test_onnx_gives_features_and_outputs_of_any_number_of_images(folder, resnet)
             expected = resnet.backbone.network(images)
         torch.testing.assert_close(features, expected, rtol=1e-4, atol=1e-4)
         torch.testing.assert_close(outputs, resnet.classifier(expected), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["resnet-supervised", "vit-supervised"])
+def test_programs_have_lost_the_units_that_are_gone_and_timm_s_file_has_zeros_for_them(name, tmp_path):
+    entry, backbone, classifier = embedded(name)
+    units = find_units(backbone, (3, entry["size"], entry["size"]))
+    scores = {name: weight.detach().square().numpy() for name, weight in backbone.prunable().items()}
+    mask = make_mask(ranked(scores, units), 0.3, "channels")
+    backbone.prune(mask_tensors(mask, torch.device("cpu")))
+    model = PrunedModel(backbone, entry, mask, images_of(entry["size"]), FACTS, classifier, units=units)
+    export(tmp_path / "out", model, ["safetensors", "onnx", "torch-export"])  # compares each with the masked backbone
+    sizes = {file.name: file.stat().st_size for file in (tmp_path / "out").iterdir()}
+    assert max(sizes["model.onnx"], sizes["model.pt2"]) < 0.9 * sizes["model.safetensors"]
+    left = sum(parameter.numel() for parameter in model.smallest.network.parameters())
+    text = (tmp_path / "out/README.md").read_text()
+    assert f"it has {left:,}." in text and "full size, with zeros in their place" in text
 
 
 class Attending(nn.Module):

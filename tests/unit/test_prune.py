@@ -21,6 +21,9 @@ from prunetransfer import prune
 from prunetransfer.criteria.features import features
 from prunetransfer.criteria.magnitude import magnitude
 from prunetransfer.criteria.source import Source
+from prunetransfer.deploy.inputs import unlabelled
+from prunetransfer.deploy.model import Model
+from prunetransfer.deploy.recipe import Material, Recipe, made, scored
 from prunetransfer.pruning.apply import mask_tensors
 from prunetransfer.pruning.making import make_mask
 from prunetransfer.pruning.ranking import Ranking
@@ -279,6 +282,39 @@ def test_what_cannot_be_is_said_in_one_line(images, arguments, what):
     with pytest.raises(ValueError, match=re.escape(what)) as error:
         prune(MODEL, 0.5, images, **arguments)
     assert "\n" not in str(error.value)
+
+
+def test_a_model_without_whole_channels_is_smaller_and_says_the_same():
+    """As the masked model, which has all of its channels, of any batch; the width of the features stays."""
+    torch.manual_seed(0)
+    model = timm.create_model("resnet18", layers=[1, 1, 1, 1], channels=[16, 32, 32, 32], num_classes=7)
+    images, wanted = torch.randn(24, 3, 32, 32), {"pattern": "channels", "budget": "multiply_adds"}
+    small = prune(model, 0.4, images, mask=wanted, procedural=0)
+    assert type(small) is type(model) and small.fc.weight.equal(model.fc.weight)
+    sizes = [sum(parameter.numel() for parameter in network.parameters()) for network in (small, model)]
+    assert sizes[0] < 0.9 * sizes[1]
+    material = Material(Model.of(model, None).backbone(images, (), torch.device("cpu")), unlabelled(images))
+    recipe = Recipe(mask=wanted)
+    assert (recipe.rounds, recipe.recovery) == (1, "reconstruct")
+    _, masked = made(material, recipe, scored(material, "features"), 0.4)
+    for batch in (images, images[:1]):
+        expected = model.fc(masked(batch))
+        torch.testing.assert_close(small(batch), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_two_of_four_and_layer_budgets():
+    small = prune(MODEL, 0.5, INPUTS, mask="2:4")
+    assert (small.body[2].weight != 0).unflatten(1, (2, 4)).sum(2).max() == 2 and (small.body[0].weight != 0).all()
+    erk = prune(MODEL, 0.5, INPUTS, mask={"allocation": "erk"}, **AT_ONCE)
+    at_once = prune(MODEL, 0.5, INPUTS, **AT_ONCE)
+    layers = ("body.0.weight", "body.2.weight", "neck.weight")
+    assert zeros(erk, *layers) >= 420  # of 840; a unit that is always zero leaves more
+    assert zeros(erk, "neck.weight") < zeros(at_once, "neck.weight")
+
+
+def test_scores_alone_do_not_say_what_goes_together():
+    with pytest.raises(ValueError, match="scores alone do not say which weights go together; use prune"):
+        prune.masks(prune.scores(MODEL, INPUTS), 0.3, "channels")
 
 
 def test_an_unknown_argument_and_a_refined_mask_are_refused():

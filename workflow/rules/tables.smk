@@ -99,7 +99,7 @@ TABLE_STAGES = {
             study=config["study"],
             # Of a pattern that takes whole units out, the scores of single weights say too little.
             masks=[
-                dict(mask=name, sparsity=sparsity, made={key: entry[key] for key in entry.keys() - TRIED})
+                dict(mask=name, sparsity=sparsity, made={key: entry[key] for key in entry if key not in TRIED})
                 for name, entry in config["masks"].items()
                 if not NEEDS["masks"][registered_name(entry["pattern"])]["units"]
                 for sparsity in entry["sparsities"]
