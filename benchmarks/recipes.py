@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import torch
 from rows import file_of, write_rows
 
 from prunetransfer.deploy.recipe import Material, Recipe, made, scored
+from prunetransfer.settings.registry import find, keywords
 
 FOLDER = tasks.CACHE / "recipes"
 SEEDS = (0, 1, 2)
@@ -31,6 +33,11 @@ BOTH = (SOURCE, PROCEDURAL)
 RECIPES = {
     "`magnitude`, no recovery": ((SOURCE,), Recipe("magnitude", rounds=1, recovery=None)),
     "`features`, no recovery": ((SOURCE,), Recipe(rounds=1, recovery=None)),
+    # Published ones, on the same images: Wanda and SparseGPT as they choose weights, then solved by `reconstruct`, and
+    # ALPS's ADMM, which solves them itself; all with the same sparsity in every layer.
+    "`wanda`": ((SOURCE,), Recipe("wanda", rounds=1, recovery="reconstruct")),
+    "`sparsegpt`": ((SOURCE,), Recipe("sparsegpt", rounds=1, recovery="reconstruct")),
+    "ALPS": ((SOURCE,), Recipe("magnitude", {"allocation": "uniform"}, rounds=1)),
     "`magnitude`": ((SOURCE,), Recipe("magnitude", rounds=1, recovery="reconstruct")),
     "`features`": ((SOURCE,), Recipe(rounds=1, recovery="reconstruct")),
     "+ procedural images": (BOTH, Recipe(rounds=1, recovery="reconstruct")),
@@ -93,12 +100,16 @@ def _rows(
     bench: tasks.Bench, material: Material, recipe: Recipe, sparsities: Sequence[float]
 ) -> Iterator[dict[str, Any]]:
     """One row a sparsity, split and task: which images are classified right. seconds: of the score and all after it."""
+    function = find("scores", recipe.score).function
+    # A score that is made for one sparsity is computed anew at each.
+    at_each = "sparsity" in {p.name for p in keywords(function)}
     start = time.process_time()
-    scores = scored(material, recipe.score)
+    scores = None if at_each else scored(material, recipe.score)
     score_seconds = time.process_time() - start
     for sparsity in sparsities:
         start = time.process_time()
-        _, backbone = made(material, recipe, scores, sparsity)
+        own = scored(material, partial(function, sparsity=sparsity)) if at_each else scores
+        _, backbone = made(material, recipe, own, sparsity)
         seconds = score_seconds + time.process_time() - start
         for split in tasks.MEASURED:
             for name, correct in bench.correct(backbone, split).items():

@@ -51,8 +51,11 @@ def _read(folder: Path, recipes: Sequence[str], backbones: Sequence[str]) -> pd.
 
 
 def _parts_table(measured: pd.DataFrame) -> Iterator[str]:
-    """What each recipe keeps over all pairs of a backbone and a sparsity at which every recipe was measured: the means
-    of the mean and of the worst unseen task, held out and tested, and by how much the held-out means are behind."""
+    """What each recipe keeps over all pairs of a backbone and a sparsity at which every recipe was measured, with the
+    seeds that every recipe has: the means of the mean and of the worst unseen task, held out and tested, and by how
+    much the held-out means are behind."""
+    of_all = measured.groupby("seed")["recipe"].nunique() == measured["recipe"].nunique()
+    measured = measured[measured["seed"].map(of_all)]
     by_task = retentions(unseen(measured)).groupby(["split", "recipe", "backbone", "sparsity", "task"])
     kept = by_task["retention"].mean().groupby(["split", "recipe", "backbone", "sparsity"])
     means, worst = (values.unstack("recipe").dropna() for values in (kept.mean(), kept.min()))
@@ -100,12 +103,12 @@ def _tables(frame: pd.DataFrame) -> Iterator[str]:
     for backbone, of in frame.groupby("backbone", sort=False):
         sparsities = sorted(of["sparsity"].unique())
         source = next(name for name in of["source"] if name)
-        yield f"`{backbone}`, source {source}, seeds: {of['seed'].nunique()}.\n"
-        yield "| | " + " | ".join(f"{100 * sparsity:g}%" for sparsity in sparsities) + " |"
-        yield "| --- |" + " --- |" * len(sparsities)
+        yield f"`{backbone}`, source {source}.\n"
+        yield "| | seeds | " + " | ".join(f"{100 * sparsity:g}%" for sparsity in sparsities) + " |"
+        yield "| --- | ---: |" + " --- |" * len(sparsities)
         for recipe, group in of.groupby("recipe", sort=False):
             entries = [_entry(group[group["sparsity"] == sparsity]) for sparsity in sparsities]
-            yield f"| {recipe} | " + " | ".join(entries) + " |"
+            yield f"| {recipe} | {group['seed'].nunique()} | " + " | ".join(entries) + " |"
         yield ""
 
 

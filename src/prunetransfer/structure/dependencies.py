@@ -33,14 +33,10 @@ UNPROVEN = "without them the network computes something else than with zeros in 
 def find_units(backbone: Backbone, image: Sequence[int]) -> Units:
     """The units of a backbone that can be removed without a trace, families in the order of the backbone's weights.
 
-    image: the shape of an image as the network is given it, [3, h, w]. What stays whole is printed with the reason
-    (`units_and_rest`). Raises ValueError for an architecture that Torch-Pruning cannot follow, and for a prunable
-    weight whose multiplications cannot be counted.
+    image: the shape of an image as the network is given it, [3, h, w]. Raises ValueError for an architecture that
+    Torch-Pruning cannot follow, and for a prunable weight whose multiplications cannot be counted.
     """
-    units, rest = units_and_rest(backbone, image)
-    for name, reason in rest.items():
-        print(f"the rows of {name} stay: {reason}")
-    return units
+    return units_and_rest(backbone, image)[0]
 
 
 def units_and_rest(backbone: Backbone, image: Sequence[int]) -> tuple[Units, dict[str, str]]:
