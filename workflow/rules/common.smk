@@ -236,7 +236,11 @@ def pattern_of(wildcards):
 
 def units_of(wildcards):
     """The units of the backbone, where the mask takes whole ones out."""
-    return {"units": file(paths.UNITS, backbone=wildcards.backbone)} if NEEDS["masks"][pattern_of(wildcards)]["units"] else {}
+    return (
+        {"units": file(paths.UNITS, backbone=wildcards.backbone)}
+        if NEEDS["masks"][pattern_of(wildcards)]["units"]
+        else {}
+    )
 
 
 def mask_file(backbone, criterion, seed, mask):

@@ -12,8 +12,6 @@ def measured_masks(job):
     return [mask for mask in named if read_name(mask)["mask"] in EFFICIENCY["masks"]]
 
 
-
-
 MEASUREMENTS = (
     [
         file(paths.EFFICIENCY, backbone=backbone, criterion=criterion, seed=config["seeds"][0])
