@@ -79,7 +79,12 @@ def test_a_chain_of_recoveries_names_entries(schema, root):
     filled = validate_config(changed("recoveries", chained), schema, root)["recoveries"]
     assert filled["broad"]["recovery"] == "reconstruct" and filled["moments"]["recovery"] == "moments"
     scores = ["magnitude", "diagonal", "block-1"]
-    assert filled["broad+moments"] == {"sparsities": [0.5], "backbones": ["net", "own"], "scores": scores}
+    assert filled["broad+moments"] == {
+        "masks": ["global"],
+        "sparsities": [0.5],
+        "backbones": ["net", "own"],
+        "scores": scores,
+    }
 
 
 def test_no_recovery_is_the_default(schema, root):

@@ -112,7 +112,7 @@ def grid(study: Study, validator, rule: bool, value: float, node: dict) -> Error
     grids = [study.config.get("sparsities"), *(dig(entry, "sparsities") for entry in entries)]
     known = [x for of in grids if isinstance(of, list) for x in of if validator.is_type(x, "number")]
     known += [own_sparsity(pattern) for entry in entries if is_n_of_m(pattern := dig(entry, "pattern"))]
-    if value not in known:
+    if known and value not in known:  # without any, the sparsities themselves are wrong
         yield ValidationError(no_such(node["noun"], value, list(dict.fromkeys(known))))
 
 

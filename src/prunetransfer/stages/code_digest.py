@@ -126,4 +126,11 @@ def _normalised(file: Path) -> str:
             node.returns = None
         elif isinstance(node, ast.AnnAssign):
             node.annotation = ast.Constant(None)
+        elif isinstance(node, ast.Assign) and _is_type(node.value):
+            node.value = ast.Constant(None)
     return ast.unparse(tree)
+
+
+def _is_type(node: ast.expr) -> bool:
+    """Is it `Annotated[…]`, the type of a setting that several functions of a module share?"""
+    return isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name) and node.value.id == "Annotated"
