@@ -17,6 +17,17 @@ SCORES = ", ".join(SCHEMA["$defs"]["scores"])
 BLOCK = ", ".join(SCHEMA["$defs"]["scores"]["block"]["properties"])
 HEADS = "one of ridge, logistic (own is the head of a dataset, `datasets.NAME.head`)"
 WRONG = [
+    ("masks", {"nm": {"pattern": "4:2"}}, "masks.nm.pattern = '4:2': n must be below m, as in 2:4"),
+    (
+        "masks",
+        {"nm": {"pattern": "2:4", "sparsities": [0.5]}},
+        "masks.nm.sparsities = [0.5]: must be left out, as a 2:4 mask has 0.5",
+    ),
+    (
+        "masks",
+        {"nm": {"pattern": "2:4", "allocation": "erk"}},
+        "masks.nm.allocation = 'erk': no such key; allowed are pattern, sparsities, backbones, scores",
+    ),
     # names and keys
     ("study", ..., f"study: missing; must be {NAME}"),
     ("study", "a/b", f"study = 'a/b': must be {NAME}"),
