@@ -65,6 +65,19 @@ class Grouped(nn.Sequential):
         super().__init__(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
 
 
+class Split(nn.Module):
+    """Half of the channels pass a layer by, and the halves are joined the other way round."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.part, self.mix = nn.Conv2d(3, 8, 3), nn.Conv2d(4, 4, 1), nn.Conv2d(8, 8, 1)
+        self.fc = nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, second = self.stem(x).split(4, dim=1)
+        return self.fc(self.mix(torch.cat([second, self.part(first)], dim=1)).mean((2, 3)))
+
+
 def torchvision_vit() -> nn.Module:
     from torchvision.models.vision_transformer import VisionTransformer
 

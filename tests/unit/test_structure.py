@@ -11,11 +11,19 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.flop_counter import FlopCounterMode
 from unit.networks import MEAN, STD, state_of
-from unit.structures import NETWORKS, channel_mask, disturbed, image_of, images_for, pruned_copy, structured
+from unit.structures import NETWORKS, Split, channel_mask, disturbed, image_of, images_for, pruned_copy, structured
 
 from prunetransfer.models.backbones import Backbone
 from prunetransfer.structure.dependencies import UNPROVEN, find_units, units_and_rest
-from prunetransfer.structure.proposals import FEATURES, NORMALISED, NOT_PRUNABLE, OTHER_LAYER, SHARED, TOGETHER
+from prunetransfer.structure.proposals import (
+    FEATURES,
+    MISNUMBERED,
+    NORMALISED,
+    NOT_PRUNABLE,
+    OTHER_LAYER,
+    SHARED,
+    TOGETHER,
+)
 from prunetransfer.structure.shrink import shrunk
 from prunetransfer.structure.units import mask_without, read_units, removed, write_units
 
@@ -270,6 +278,12 @@ def test_transposed_convolutions_stay():
     network = nn.Sequential(nn.Conv2d(3, 8, 3), up, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
     units, rest = units_and_rest(wrapped(network), (3, 8, 8))
     assert rest["0.weight"] == OTHER_LAYER.format("1") and units.families == []
+
+
+def test_rows_that_torch_pruning_numbers_wrongly_stay():
+    units, rest = units_and_rest(wrapped(Split()), (3, 8, 8))
+    assert rest == {"stem.weight": MISNUMBERED.format("part.weight"), "fc.weight": FEATURES}
+    assert [family.name for family in units.families] == ["mix.weight"]
 
 
 def test_one_channel_a_group_goes_only_with_all():

@@ -44,12 +44,13 @@ def units_and_rest(backbone: Backbone, image: Sequence[int]) -> tuple[Units, dic
     trial = copy.deepcopy(backbone).cpu().double()
     _perturb(trial.network)
     shapes = {name: tuple(weight.shape) for name, weight in trial.prunable().items()}
-    uses = _uses(trial, image)
+    # Some networks keep what a forward pass computed, which belongs to its graph and cannot be copied.
+    uses = _uses(copy.deepcopy(trial), image)
 
     def of(families: Sequence[Family]) -> Units:
         return Units(families, shapes, uses, tuple(image))
 
-    families, rest = proposals(trial, image)
+    families, rest = proposals(copy.deepcopy(trial), image)
     if not _alike(trial, of(families)):
         alone = [_alike(trial, of([family])) for family in families]
         rest |= {family.name: UNPROVEN for family, alike in zip(families, alone, strict=True) if not alike}

@@ -25,6 +25,7 @@ NORMALISED = "{} normalises over them, so that zeroed is not removed"
 OTHER_LAYER = "{} is of no convolution or linear layer"
 NOT_PRUNABLE = "{} is not prunable"
 SHARED = "{} is shared by several layers"
+MISNUMBERED = "Torch-Pruning names some of {} that it does not have"
 TOGETHER = "they could only go all together"
 
 # Weight, axis, indices along it, and the row of the group's root that each goes with.
@@ -51,7 +52,7 @@ def proposals(backbone: Backbone, image: Collection[int]) -> tuple[list[Family],
         group = groups.whole(layer)
         members = list(groups.members(group))
         seen |= {weight for weight, axis, *_ in members if axis == 0}
-        reason = groups.obstacle(group)
+        reason = groups.obstacle(group) or groups.misnumbered(members)
         found = [] if reason else groups.families(name, members)
         families += found
         if not found:
@@ -85,7 +86,7 @@ class _Groups:
         """
         one = group_of(self.graph, layer, [0])
         together = sum(len(item.idxs) for item in one if item.dep.target.module is layer and self._writes(item))
-        return group_of(self.graph, layer, range(len(layer.weight) // together))
+        return group_of(self.graph, layer, range(max(1, len(layer.weight) // together)))
 
     def _writes(self, item: Any) -> bool:
         return self.graph.is_out_channel_pruning_fn(item.dep.handler)
@@ -119,6 +120,15 @@ class _Groups:
                 # A depthwise convolution reads and writes the channel of a row.
                 axis = 0 if self._writes(item) else 1
                 yield self.prunable[module.weight], axis, np.array(item.idxs), np.array(item.root_idxs)
+
+    def misnumbered(self, members: Sequence[Member]) -> str | None:
+        """Why a group cannot be true, where Torch-Pruning's rules for views, splits and joins do not fit a network."""
+        for weight, axis, indices, _ in members:
+            layer = self.layers[weight]
+            length = layer.weight.shape[axis] * (getattr(layer, "groups", 1) if axis else 1)
+            if not (len(indices) and indices.min() >= 0 and indices.max() < length):
+                return MISNUMBERED.format(weight)
+        return None
 
     def families(self, name: str, members: Sequence[Member]) -> list[Family]:
         """Families of two units at least, each of units that have as many indices at the same places.
