@@ -37,7 +37,7 @@ RECIPES = {
     # ALPS's ADMM, which solves them itself; all with the same sparsity in every layer.
     "`wanda`": ((SOURCE,), Recipe("wanda", rounds=1, recovery="reconstruct")),
     "`sparsegpt`": ((SOURCE,), Recipe("sparsegpt", rounds=1, recovery="reconstruct")),
-    "ALPS": ((SOURCE,), Recipe("magnitude", {"allocation": "uniform"}, rounds=1)),
+    "`alps`": ((SOURCE,), Recipe("magnitude", {"allocation": "uniform"}, rounds=1)),
     "`magnitude`": ((SOURCE,), Recipe("magnitude", rounds=1, recovery="reconstruct")),
     "`features`": ((SOURCE,), Recipe(rounds=1, recovery="reconstruct")),
     "+ procedural images": (BOTH, Recipe(rounds=1, recovery="reconstruct")),
