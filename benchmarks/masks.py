@@ -90,14 +90,14 @@ def _shapes(unseen: pd.DataFrame, efficiency: pd.DataFrame) -> Iterator[str]:
     )
     yield "| --- | --- | ---: |" + " ---: |" * (len(recoveries) + 3)
     measured = efficiency[efficiency["batch_size"] == BATCH]
-    for row in measured.sort_values(["backbone", "mask", "sparsity"]).itertuples():
+    for row in measured.sort_values(["backbone", "score", "mask", "sparsity"]).itertuples():
         of = unseen
         for column in ("backbone", "mask", "score", "sparsity"):
             of = of[of[column] == getattr(row, column)]
         kept = [_kept(of[of["recovery"] == recovery]) for recovery in recoveries]
         promised = row.dense_multiply_adds / row.multiply_adds
         yield (
-            f"| `{row.backbone}` | {row.mask} | {100 * row.sparsity:g}% | {' | '.join(kept)} | 1/{promised:.2f} | "
+            f"| `{row.backbone}`, `{row.score}` | {row.mask}, {100 * row.sparsity:g}% | {' | '.join(kept)} | 1/{promised:.2f} | "
             f"1/{row.speed_up:.2f} | {row.speed_up / promised:.2f} |"
         )
 
