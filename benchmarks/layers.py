@@ -34,11 +34,15 @@ def main() -> None:
     docs = parser.parse_args().docs
     torch.set_num_threads(1)
     torch.use_deterministic_algorithms(True, warn_only=True)
-    write_section(docs / "findings.md", "layers", "\n".join(_table()))
+    write_section(docs / "findings.md", "layers", "\n".join([*_table(), ""]))
 
 
 def _table() -> Iterator[str]:
-    yield "| | layers | " + " | ".join(f"`{score}`, {tasks_}" for score in SCORES for tasks_ in ("source", "unseen"))
+    yield (
+        "| | layers | "
+        + " | ".join(f"`{score}`, {tasks_}" for score in SCORES for tasks_ in ("source", "unseen"))
+        + " |"
+    )
     yield "| --- | ---: |" + " ---: |" * (2 * len(SCORES))
     for name in tasks.names():
         source = PLANS[name.split("-")[0]][0]

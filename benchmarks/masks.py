@@ -36,7 +36,7 @@ def main() -> None:
     efficiency = read_table(arguments.study / "tables/efficiency.parquet", EFFICIENCY)
     page = arguments.docs / "findings.md"
     write_section(page, f"{arguments.study.name}-budgets", "\n".join(_budgets(unseen)))
-    write_section(page, f"{arguments.study.name}-shapes", "\n".join(_shapes(unseen, efficiency)))
+    write_section(page, f"{arguments.study.name}-shapes", "\n".join([*_shapes(unseen, efficiency), ""]))
 
 
 def _unseen(study: Path) -> pd.DataFrame:
