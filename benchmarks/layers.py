@@ -38,32 +38,31 @@ def main() -> None:
 
 
 def _table() -> Iterator[str]:
-    yield (
-        "| | layers | "
-        + " | ".join(f"`{score}`, {tasks_}" for score in SCORES for tasks_ in ("source", "unseen"))
-        + " |"
-    )
+    columns = ["", "layers", *(f"`{score}`, {where}" for score in SCORES for where in ("source", "unseen"))]
+    yield f"| {' | '.join(columns)} |"
     yield "| --- | ---: |" + " ---: |" * (2 * len(SCORES))
     for name in tasks.names():
         source = PLANS[name.split("-")[0]][0]
         bench = tasks.load(name, SEEN)
         material = Material(bench.backbone, bench.tasks[source].train, samples=IMAGES // 2)
+        dense = {task: extract_features(bench.backbone, of.held_out.images) for task, of in bench.tasks.items()}
         entries = []
         for score in SCORES:
             scores = {layer: values.numpy() for layer, values in scored(material, score).items()}
-            predicted, changes = zip(*(_one(bench, scores, layer) for layer in scores), strict=True)
+            predicted, changes = zip(*(_one(bench, dense, scores, layer) for layer in scores), strict=True)
             own = [change[source] for change in changes]
             unseen = [np.mean([value for task, value in change.items() if task != source]) for change in changes]
             entries += [f"{spearmanr(predicted, measured).statistic:.2f}" for measured in (own, unseen)]
         yield f"| `{name}` | {len(scores)} | {' | '.join(entries)} |"
 
 
-def _one(bench: tasks.Bench, scores: dict[str, np.ndarray], layer: str) -> tuple[float, dict[str, float]]:
-    """The sum of what a layer loses at SPARSITY, and by task the mean squared change of the features."""
+def _one(
+    bench: tasks.Bench, dense: dict[str, torch.Tensor], scores: dict[str, np.ndarray], layer: str
+) -> tuple[float, dict[str, float]]:
+    """The sum of what a layer loses at SPARSITY, and by task the mean squared change of the features from `dense`."""
     mask = {name: np.ones(values.shape, dtype=bool) for name, values in scores.items()}
     mask |= global_mask({layer: scores[layer]}, SPARSITY)
     changes = {}
-    dense = {name: extract_features(bench.backbone, task.held_out.images) for name, task in bench.tasks.items()}
     with pruned(bench.backbone, {name: torch.from_numpy(keep) for name, keep in mask.items()}):
         for name, task in bench.tasks.items():
             moved = extract_features(bench.backbone, task.held_out.images) - dense[name]

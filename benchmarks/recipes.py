@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ import tasks
 import torch
 from rows import file_of, write_rows
 
-from prunetransfer.deploy.recipe import Material, Recipe, made, scored
+from prunetransfer.deploy.recipe import Material, Recipe, made, ranking_of
 from prunetransfer.settings.registry import find, keywords
 
 FOLDER = tasks.CACHE / "recipes"
@@ -104,12 +105,12 @@ def _rows(
     # A score that is made for one sparsity is computed anew at each.
     at_each = "sparsity" in {p.name for p in keywords(function)}
     start = time.process_time()
-    scores = None if at_each else scored(material, recipe.score)
+    ranking = None if at_each else ranking_of(material, recipe)
     score_seconds = time.process_time() - start
     for sparsity in sparsities:
         start = time.process_time()
-        own = scored(material, partial(function, sparsity=sparsity)) if at_each else scores
-        _, backbone = made(material, recipe, own, sparsity)
+        own = replace(recipe, score=partial(function, sparsity=sparsity)) if at_each else recipe
+        _, backbone = made(material, own, ranking or ranking_of(material, own), sparsity)
         seconds = score_seconds + time.process_time() - start
         for split in tasks.MEASURED:
             for name, correct in bench.correct(backbone, split).items():

@@ -23,7 +23,7 @@ from prunetransfer.criteria.magnitude import magnitude
 from prunetransfer.criteria.source import Source
 from prunetransfer.deploy.inputs import unlabelled
 from prunetransfer.deploy.model import Model
-from prunetransfer.deploy.recipe import Material, Recipe, made, scored
+from prunetransfer.deploy.recipe import Material, Recipe, made, ranking_of
 from prunetransfer.pruning.apply import mask_tensors
 from prunetransfer.pruning.making import make_mask
 from prunetransfer.pruning.ranking import Ranking
@@ -296,7 +296,7 @@ def test_a_model_without_whole_channels_is_smaller_and_says_the_same():
     material = Material(Model.of(model, None).backbone(images, (), torch.device("cpu")), unlabelled(images))
     recipe = Recipe(mask=wanted)
     assert (recipe.rounds, recipe.recovery) == (1, "reconstruct")
-    _, masked = made(material, recipe, scored(material, "features"), 0.4)
+    _, masked = made(material, recipe, ranking_of(material, recipe), 0.4)
     for batch in (images, images[:1]):
         expected = model.fc(masked(batch))
         torch.testing.assert_close(small(batch), expected, rtol=1e-4, atol=1e-5)

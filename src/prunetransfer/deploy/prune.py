@@ -14,7 +14,7 @@ from prunetransfer.criteria.source import Scores
 from prunetransfer.datasets.splits import Split
 from prunetransfer.deploy.inputs import gathered, normalised, procedural_pixels, unlabelled
 from prunetransfer.deploy.model import Model, data_config, device_of
-from prunetransfer.deploy.recipe import BEST, Material, Recipe, made, recover, scored
+from prunetransfer.deploy.recipe import BEST, Material, Recipe, made, ranking_of, recover, scored
 from prunetransfer.heads import Head
 from prunetransfer.heads.ridge import fit_ridge
 from prunetransfer.models.backbones import Backbone, extract_features
@@ -23,7 +23,6 @@ from prunetransfer.pruning.making import make_mask
 from prunetransfer.pruning.masks import check_sparsity
 from prunetransfer.pruning.ranking import Ranking
 from prunetransfer.runtime.messages import no_such
-from prunetransfer.structure.shrink import shrunk
 
 Images = Tensor | Iterable[Any]
 
@@ -90,10 +89,12 @@ def prune(
     check_sparsity(sparsity)
     recipe = Recipe(score, mask, rounds, recovery)
     given, material = _material(model, images, inputs, recipe)
-    found, backbone = made(material, recipe, scored(material, score), sparsity)
+    found, backbone = made(material, recipe, ranking_of(material, recipe), sparsity)
     keep = {name: torch.from_numpy(kept).to(backbone.device) for name, kept in found.items()}
     check_pruned(backbone, keep, material.images.images[:1])
     if recipe.takes_units:
+        from prunetransfer.structure.shrink import shrunk  # imports timm, by way of Torch-Pruning
+
         backbone = shrunk(backbone, material.units, found)
     return given.put_back(backbone)
 

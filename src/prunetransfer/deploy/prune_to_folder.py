@@ -22,7 +22,7 @@ from prunetransfer.deploy.export import check_free, checked_formats, export
 from prunetransfer.deploy.folders import CONFIDENCE, folder_images, measured, tasks
 from prunetransfer.deploy.inputs import procedural_pixels, unlabelled
 from prunetransfer.deploy.pruned import Facts, Measured, PrunedModel
-from prunetransfer.deploy.recipe import Material, Recipe, made, scored
+from prunetransfer.deploy.recipe import Material, Recipe, made, ranking_of
 from prunetransfer.models.packages import PREFIX
 from prunetransfer.pruning.masks import check_sparsity
 from prunetransfer.runtime.devices import device_name, prepare_process
@@ -54,7 +54,7 @@ def prune_to_folder(asked: argparse.Namespace, options: Mapping[str, Any]) -> No
     train, *beside = sets.values()
     material = Material(dense.backbone, train, beside, None, asked.samples, asked.seed)
     start = time.perf_counter()
-    mask, backbone = made(material, recipe, scored(material, recipe.score), asked.sparsity)
+    mask, backbone = made(material, recipe, ranking_of(material, recipe), asked.sparsity)
     print(f"pruned in {timedelta(seconds=round(time.perf_counter() - start))}", flush=True)
     rows = [measured(task, backbone, asked.images) for task in of_tasks]
     for row in rows:

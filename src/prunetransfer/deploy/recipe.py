@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, get_type_hints
 
-import numpy as np
 from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
@@ -26,7 +25,6 @@ from prunetransfer.recovery.refine import refine
 from prunetransfer.recovery.steps import prune_in_steps
 from prunetransfer.runtime.messages import no_such
 from prunetransfer.settings.registry import REGISTRY, Entry, keywords, names
-from prunetransfer.structure.dependencies import find_units
 from prunetransfer.structure.units import Units
 
 REFINE, BEST = "refine", "best"
@@ -60,6 +58,8 @@ class Material:
     @cached_property
     def units(self) -> Units:
         """The channels, hidden units and heads of the backbone that can be taken out whole."""
+        from prunetransfer.structure.dependencies import find_units  # imports timm, by way of Torch-Pruning
+
         return find_units(self.backbone, self.image_shape)
 
     def case(self, backbone: Backbone, mask: Mask, labels: bool) -> Case:
@@ -178,45 +178,43 @@ def _source(material: Material, score: str | Callable[..., Scores]) -> Source:
     )
 
 
-def made(material: Material, recipe: Recipe, scores: dict[str, Tensor], sparsity: float) -> tuple[Mask, Backbone]:
-    """The mask at a sparsity, and the backbone as it was pruned and recovered by the recipe."""
-    arrays = {name: values.numpy() for name, values in scores.items()}
+def ranking_of(material: Material, recipe: Recipe) -> Ranking:
+    """What the recipe's masks are made from: scores of single weights or, where whole units go at once, of these, by
+    the score's own form for units or summed. Raises ValueError as `scored`."""
+    own = entry_of("scores", recipe.score).units
+    if recipe.takes_units and recipe.rounds == 1 and own is not None:
+        unit_scores = settled(own, material.samples)(_source(material, recipe.score), material.units)
+        return Ranking({}, material.units, unit_scores)
+    scores = {name: values.numpy() for name, values in scored(material, recipe.score).items()}
+    return ranked(scores, material.units if recipe.takes_units else None)
+
+
+def made(material: Material, recipe: Recipe, ranking: Ranking, sparsity: float) -> tuple[Mask, Backbone]:
+    """The mask at a sparsity, and the backbone as it was pruned and recovered by the recipe.
+
+    ranking: of `ranking_of`, the same for all sparsities.
+    """
     if recipe.rounds == 1 and not recipe.refined:
-        ranking = _ranking(material, recipe, arrays)
         mask, backbone = make_mask(ranking, sparsity, **recipe.settings), copy.deepcopy(material.backbone)
         backbone.prune(mask_tensors(mask, backbone.device))
     else:
-        mask, backbone = _in_steps(material, recipe, arrays, sparsity)
+        mask, backbone = _in_steps(material, recipe, ranking, sparsity)
     recover(material, backbone, mask, recipe.recoveries)
     return mask, backbone
 
 
-def _ranking(material: Material, recipe: Recipe, scores: dict[str, np.ndarray]) -> Ranking:
-    """The scores, and, where whole units go, theirs: by the score's own form for units, or summed."""
-    if not recipe.takes_units:
-        return Ranking(scores)
-    own = entry_of("scores", recipe.score).units
-    if own is None:
-        return ranked(scores, material.units)
-    unit_scores = settled(own, material.samples)(_source(material, recipe.score), material.units)
-    return Ranking(scores, material.units, unit_scores)
-
-
-def _in_steps(
-    material: Material, recipe: Recipe, scores: dict[str, np.ndarray], sparsity: float
-) -> tuple[Mask, Backbone]:
+def _in_steps(material: Material, recipe: Recipe, ranking: Ranking, sparsity: float) -> tuple[Mask, Backbone]:
     train, *beside = material.unlabelled
-    units = material.units if recipe.takes_units else None
     return prune_in_steps(
         material.backbone,
-        scores,
+        ranking.scores,
         sparsity,
         recipe.rounds,
         partial(reconstruct, samples=material.samples),
         train,
         material.seed,
         beside,
-        lambda scores, sparsity: make_mask(ranked(scores, units), sparsity, **recipe.settings),
+        lambda scores, sparsity: make_mask(ranked(scores, ranking.units), sparsity, **recipe.settings),
         partial(refine, samples=material.samples) if recipe.refined else None,
     )
 
