@@ -1,9 +1,6 @@
 """Score every prunable weight by a criterion."""
 
 from prunetransfer.criteria.source import Source
-from prunetransfer.datasets.splits import read_split
-from prunetransfer.heads import read_head
-from prunetransfer.models.backbones import load_backbone
 from prunetransfer.runtime.devices import prepare_process
 from prunetransfer.settings.registry import find
 from prunetransfer.stages.stage import stage
@@ -14,13 +11,6 @@ with stage(snakemake):
     score = find("scores", settings.pop("score"), settings.pop("plugin", None))
     settings.pop("beside", None)  # among the input, by its files
     device = prepare_process(snakemake.threads, seed)
-    source = Source(
-        load_backbone(snakemake.params.backbone, files.weights, device),
-        read_head(files.head, device) if files.get("head") else None,
-        read_split(files.train) if files.get("train") else None,
-        seed,
-        (3, snakemake.params.size, snakemake.params.size),
-        [read_split(file) for file in files.get("beside", [])],
-    )
+    source = Source.read(snakemake.params.backbone, snakemake.params.size, files, seed, device)
     scores = {name: values.cpu().numpy() for name, values in score.function(source, **settings).items()}
     write_tensors(snakemake.output[0], scores, source.record | {"settings": snakemake.params.score})

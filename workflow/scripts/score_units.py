@@ -8,23 +8,13 @@ from prunetransfer.structure.units import read_units, summed
 def own_form(settings, seed, files, units):
     """The scores of the units, and what the score says of itself."""
     from prunetransfer.criteria.source import Source
-    from prunetransfer.datasets.splits import read_split
-    from prunetransfer.heads import read_head
-    from prunetransfer.models.backbones import load_backbone
     from prunetransfer.runtime.devices import prepare_process
     from prunetransfer.settings.registry import find
 
     score = find("scores", settings.pop("score"), settings.pop("plugin", None))
     settings.pop("beside", None)  # among the input, by its files
     device = prepare_process(snakemake.threads, seed)
-    source = Source(
-        load_backbone(snakemake.params.backbone, files.weights, device),
-        read_head(files.head, device) if files.get("head") else None,
-        read_split(files.train) if files.get("train") else None,
-        seed,
-        (3, snakemake.params.size, snakemake.params.size),
-        [read_split(file) for file in files.get("beside", [])],
-    )
+    source = Source.read(snakemake.params.backbone, snakemake.params.size, files, seed, device)
     return score.units(source, units, **settings), source.record
 
 

@@ -1,7 +1,7 @@
 """The schema of a study's config, made from the Python that declares it: run `python -m prunetransfer.config.schema`.
 
-`config.study` and `config.entries` have the sections, the registered functions (`settings.registry`) have their own
-settings. What they need stands beside these, under `$defs`, so that a plan imports none of them.
+`config.study`, `config.entries` and `config.tried` have the sections, the registered functions (`settings.registry`)
+have their own settings. What they need stands beside these, under `$defs`, so that a plan imports none of them.
 """
 
 from __future__ import annotations
@@ -14,19 +14,9 @@ from typing import Any
 
 from pydantic import BaseModel, create_model
 
-from prunetransfer.config.entries import (
-    Chain,
-    Dataset,
-    Mask,
-    Nothing,
-    Quadratic,
-    Recipe,
-    Recovery,
-    Score,
-    Unlabelled,
-    View,
-)
+from prunetransfer.config.entries import Dataset, Quadratic, Recipe, Score, Unlabelled, View
 from prunetransfer.config.study import Study
+from prunetransfer.config.tried import Chain, Mask, Nothing, Recovery
 from prunetransfer.config.words import types
 from prunetransfer.settings.registry import MODULES, PACKAGE, REGISTRY, Entry, keywords, names
 

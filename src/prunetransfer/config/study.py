@@ -12,13 +12,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from prunetransfer.config.entries import (
-    Backbone,
-    Dataset,
+from prunetransfer.config.entries import Backbone, Dataset, Score
+from prunetransfer.config.tried import (
     GridSparsity,
     Mask,
     Recovery,
-    Score,
     TriedBackbones,
     TriedMasks,
     TriedScores,

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from prunetransfer.curvature.grad_outputs import grad_outputs
 from prunetransfer.curvature.gradients import LayerGradient, layer_gradients
-from prunetransfer.datasets.splits import Split, draw_images
-from prunetransfer.heads import Head
-from prunetransfer.models.backbones import Backbone
+from prunetransfer.datasets.splits import Split, draw_images, read_split
+from prunetransfer.heads import Head, read_head
+from prunetransfer.models.backbones import Backbone, load_backbone
 
 Scores = dict[str, Tensor]
 
@@ -33,6 +34,24 @@ class Source:
     shape: Sequence[int] = (3, 224, 224)
     beside: Sequence[Split] = ()
     record: dict[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def read(
+        cls, network: Mapping[str, Any], size: int, files: Mapping[str, Any], seed: int, device: torch.device
+    ) -> Source:
+        """That of a study's files: `weights`, and where the score sees them `head`, `train` and the list `beside`.
+
+        network: the backbone's entry of the config; size: of its images, in pixels. Raises ArtifactError for a file
+        that does not hold what its name says.
+        """
+        return cls(
+            load_backbone(network, files["weights"], device),
+            read_head(files["head"], device) if files.get("head") else None,
+            read_split(files["train"]) if files.get("train") else None,
+            seed,
+            (3, size, size),
+            [read_split(file) for file in files.get("beside", [])],
+        )
 
     def weights(self) -> dict[str, Tensor]:
         """Name → prunable weight, without gradients."""
