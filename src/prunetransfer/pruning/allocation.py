@@ -26,15 +26,16 @@ def uniform(scores: np.ndarray) -> np.ndarray:
 def erk(scores: np.ndarray) -> np.ndarray:
     """A layer keeps a share of its weights in proportion to the sum over the product of its sides, at most all of them.
 
-    Small layers stay denser. Evci et al. 2020 (RigL, arXiv 1911.11134, section 3).
+    Small layers stay denser. Evci et al. 2020 (RigL, arXiv 1911.11134).
     """
     return sum(scores.shape) / scores.size / (1 - _rank(scores) / scores.size)
 
 
 def lamp(scores: np.ndarray) -> np.ndarray:
-    """A score over the sum of it and all larger ones of its layer; no layer is ever emptied before another.
+    """A score over the sum of it and all larger ones of its layer. The largest of a layer comes to 1, so no layer is
+    emptied while another has two weights left.
 
-    Lee et al. 2021 (arXiv 2010.07611, equation 3), there of w².
+    Lee et al. 2021 (arXiv 2010.07611), there of w².
     """
     order, ranked = _ordered(scores)
     tails = np.cumsum(ranked[::-1])[::-1]
