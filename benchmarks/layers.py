@@ -43,7 +43,7 @@ def _table() -> Iterator[str]:
     yield "| --- | ---: |" + " ---: |" * (2 * len(SCORES))
     for name in tasks.names():
         source = PLANS[name.split("-")[0]][0]
-        bench = tasks.load(name, SEEN)
+        bench = tasks.load(name, SEEN, torch.device("cpu"))
         material = Material(bench.backbone, bench.tasks[source].train, samples=IMAGES // 2)
         dense = {task: extract_features(bench.backbone, of.held_out.images) for task, of in bench.tasks.items()}
         entries = []

@@ -1,11 +1,12 @@
 """What pruning a large backbone at once takes, stage by stage, as multiples of the forward passes of its images.
 
     python benchmarks/oneshot.py measure --networks resnet50 vit_base_patch16_224
+    python benchmarks/oneshot.py measure --device cuda
     python benchmarks/oneshot.py write docs
 
-Random weights and images of noise cost the same as others. One thread of the CPU; seconds are those of the process, so
-that other work beside it hardly counts. A file for each network, with what `measure` was asked for, in
-results/benchmarks/oneshot.
+Random weights and images of noise cost the same as others. On one thread of the CPU seconds are those of the process,
+so that other work beside it hardly counts, and memory is the process's; on a GPU seconds are the clock's, and memory is
+what PyTorch's tensors held there. A file for each device and network in results/benchmarks/oneshot.
 """
 
 from __future__ import annotations
@@ -62,28 +63,32 @@ def main() -> None:
     measuring.add_argument("--networks", nargs="+", default=["resnet50", "vit_base_patch16_224"])
     measuring.add_argument("--images", type=int, default=256)
     measuring.add_argument("--stages", nargs="+", choices=STAGES, default=list(STAGES))
+    measuring.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     commands.add_parser("write").add_argument("docs", type=Path)
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.command == "write":
-        frame = pd.concat(map(pd.read_parquet, sorted(FOLDER.glob("*.parquet"))), ignore_index=True)
-        write_section(arguments.docs / "benchmarks.md", "oneshot, cpu", "\n".join(_table(frame)))
+        for folder in FOLDER.iterdir():
+            frame = pd.concat(map(pd.read_parquet, sorted(folder.glob("*.parquet"))), ignore_index=True)
+            write_section(arguments.docs / "benchmarks.md", f"oneshot, {folder.name}", "\n".join(_table(frame)))
         return
     for name in arguments.networks:
         rows = []
-        for row in measured(name, arguments.images, arguments.stages):
-            rows.append(row)
-            write_rows(file_of(FOLDER, name), rows)  # what a run that is cut short has measured stays
+        for row in measured(name, arguments.images, arguments.stages, arguments.device):
+            rows.append(row | {"machine": machine(arguments.device)})
+            write_rows(
+                file_of(FOLDER / arguments.device.type, name), rows
+            )  # what a run that is cut short has measured stays
 
 
-def measured(name: str, images: int, stages: list[str]) -> Iterator[dict[str, Any]]:
-    """One row a stage: seconds of the process, and the most memory that it held meanwhile."""
+def measured(name: str, images: int, stages: list[str], device: torch.device) -> Iterator[dict[str, Any]]:
+    """One row a stage: its seconds, and the most memory that was held meanwhile."""
     torch.manual_seed(0)
     network = timm.create_model(name, num_classes=0)
     for module in network.modules():  # where it begins at zero no gradient passes
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.0)
-    dense = Backbone(network, [0.5] * 3, [0.25] * 3).eval()
+    dense = Backbone(network, [0.5] * 3, [0.25] * 3).eval().to(device)
     dense.lay_out(contiguous=False)
     pixels = torch.randint(256, (images, SIZE, SIZE, 3), dtype=torch.uint8)
     train = Split(pixels, torch.zeros(images, dtype=torch.int64), ("any",))
@@ -92,7 +97,7 @@ def measured(name: str, images: int, stages: list[str]) -> Iterator[dict[str, An
 
     def score() -> None:
         found = features(Source(dense, None, train), samples=images)
-        scores.update({key: values.numpy() for key, values in found.items()})
+        scores.update({key: values.cpu().numpy() for key, values in found.items()})
 
     def case(pruned: bool) -> Case:
         backbone, keep = copy.deepcopy(dense), mask_tensors(mask, dense.device)
@@ -115,17 +120,31 @@ def measured(name: str, images: int, stages: list[str]) -> Iterator[dict[str, An
         "sparsegpt": partial(sparsegpt, Source(dense, None, train), sparsity=SPARSITY, samples=images),
     }
     for stage in (stage for stage in STAGES if stage in stages):
-        Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew from what is resident now
-        start = time.process_time()
-        work[stage]()
-        seconds = time.process_time() - start
-        peak = 1024 * int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+        if device.type == "cuda" and stage == "forward":
+            work[stage]()  # the first pass also loads kernels
+        seconds, peak = _taken(work[stage], device)
         print(f"{name} {stage}: {seconds:.1f} s, {peak / GIB:.2f} GiB", flush=True)
         yield {"network": name, "images": images, "stage": stage, "seconds": seconds, "peak": peak}
 
 
+def _taken(work: Callable[[], Any], device: torch.device) -> tuple[float, int]:
+    """Seconds, and the most bytes that were held meanwhile."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        torch.cuda.synchronize(device)
+        start = time.perf_counter()
+        work()
+        torch.cuda.synchronize(device)
+        return time.perf_counter() - start, torch.cuda.max_memory_allocated(device)
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew from what is resident now
+    start = time.process_time()
+    work()
+    peak = 1024 * int(Path("/proc/self/status").read_text().partition("VmHWM:")[2].split()[0])
+    return time.process_time() - start, peak
+
+
 def _table(frame: pd.DataFrame) -> Iterator[str]:
-    yield f"{machine(torch.device('cpu'))}; sparsity {SPARSITY:g}, {SIZE} × {SIZE} pixels.\n"
+    yield f"{frame['machine'].iloc[0]}; sparsity {SPARSITY:g}, {SIZE} × {SIZE} pixels.\n"
     networks = list(frame["network"].unique())
     images = frame.groupby("network")["images"].first()
     seconds = frame.pivot(index="stage", columns="network", values="seconds")
@@ -137,7 +156,7 @@ def _table(frame: pd.DataFrame) -> Iterator[str]:
         if pd.isna(value):
             return ""
         taken = f"{value / passes:.2g} passes" if value >= 0.01 * passes else "< 0.01 passes"
-        return f"{taken if value != passes else f'{value:.0f} s'}, {memory / GIB:.1f} GiB"
+        return f"{taken if value != passes else f'{value:.2g} s'}, {memory / GIB:.1f} GiB"
 
     for stage in (stage for stage in STAGES if stage in seconds.index):
         cells = [entry(seconds[n][stage], peak[n][stage], seconds[n]["forward"]) for n in networks]

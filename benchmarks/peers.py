@@ -31,6 +31,7 @@ from prunetransfer.pruning.apply import mask_tensors
 from prunetransfer.pruning.masks import global_mask
 from prunetransfer.recovery.case import Case
 from prunetransfer.recovery.reconstruct import reconstruct
+from prunetransfer.runtime.devices import device_name, prepare_process
 from prunetransfer.settings.registry import find
 
 FOLDER = tasks.CACHE / "peers"
@@ -127,15 +128,19 @@ def main() -> None:
 
         write(arguments.docs, FOLDER, list(ANY), tasks.names())
         return
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    device = prepare_process(threads=1, seed=0)
     criteria = [name for wanted in arguments.criteria for name in GROUPS.get(wanted, [wanted])]
     for name in arguments.backbones:
-        measure(name, criteria, arguments.split, arguments.recovered, arguments.seeds)
+        measure(name, criteria, arguments.split, arguments.recovered, arguments.seeds, device)
 
 
 def measure(
-    name: str, criteria: Sequence[str], split: str, recovered: Sequence[float] | None, seeds: Sequence[int]
+    name: str,
+    criteria: Sequence[str],
+    split: str,
+    recovered: Sequence[float] | None,
+    seeds: Sequence[int],
+    device: torch.device,
 ) -> None:
     """Measure what has no file yet. recovered: sparsities; None: all of the backbone's plan."""
     planned = plan(name)
@@ -148,12 +153,12 @@ def measure(
     missing = [key for key in wanted if not file_of(FOLDER / split, name, *key).exists()]
     if not missing:
         return
-    bench = tasks.load(name, planned.images)
+    bench = tasks.load(name, planned.images, device)
     dense, unit = bench.correct(bench.backbone, split), _pass_seconds(bench, planned)
     for recovery, seed, label in missing:
         rows = _rows(bench, planned, ANY[label], split, seed, recovery, sparsities[recovery])
         about = {"backbone": name, "source": planned.source, "criterion": label, "recovery": recovery}
-        about |= {"seed": seed, "split": split, "seconds_of_a_pass": unit}
+        about |= {"seed": seed, "split": split, "seconds_of_a_pass": unit, "device": device_name(device)}
         rows = (about | row | {"dense": dense[row["task"]]} for row in rows)
         write_rows(file_of(FOLDER / split, name, recovery, seed, label), rows)
 
@@ -186,7 +191,7 @@ def _rows(
             start = time.perf_counter()
             found = find("scores", criterion.score).function(source, **settings)
             seconds = time.perf_counter() - start
-            scores = {name: values.numpy() for name, values in found.items()}
+            scores = {name: values.cpu().numpy() for name, values in found.items()}
         mask = mask_tensors(global_mask(scores, sparsity), bench.backbone.device)
         backbone = copy.deepcopy(bench.backbone)
         backbone.prune(mask)
@@ -208,7 +213,7 @@ def _rows(
 def _pass_seconds(bench: tasks.Bench, planned: Plan) -> float:
     """Seconds of a forward and a backward pass of a mean loss over 256 images, in batches of 32."""
     task, backbone = bench.tasks[planned.source], bench.backbone
-    images, labels = task.train.images[:256], task.train.labels[:256]
+    images, labels = (tensor[:256].to(backbone.device) for tensor in (task.train.images, task.train.labels))
     weights = [weight.requires_grad_() for weight in backbone.prunable().values()]
     start = time.perf_counter()
     for part in torch.arange(len(labels)).split(32):

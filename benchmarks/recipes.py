@@ -23,6 +23,7 @@ import torch
 from rows import file_of, write_rows
 
 from prunetransfer.deploy.recipe import Material, Recipe, made, ranking_of
+from prunetransfer.runtime.devices import device_name, prepare_process
 from prunetransfer.settings.registry import find, keywords
 
 FOLDER = tasks.CACHE / "recipes"
@@ -71,20 +72,19 @@ def main() -> None:
 
         write(arguments.docs, FOLDER, list(RECIPES), tasks.names())
         return
-    torch.set_num_threads(1)
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    device = prepare_process(threads=1, seed=0)
     for seed in arguments.seeds:
         for name in arguments.backbones:
-            measure(name, seed, arguments.recipes)
+            measure(name, seed, arguments.recipes, device)
 
 
-def measure(name: str, seed: int, recipes: Sequence[str]) -> None:
+def measure(name: str, seed: int, recipes: Sequence[str], device: torch.device) -> None:
     """Measure what has no file yet."""
     source, sparsities, images = PLANS[name.split("-")[0]]
     missing = [label for label in recipes if not file_of(FOLDER, name, seed, label).exists()]
     if not missing:
         return
-    bench = tasks.load(name, images)
+    bench = tasks.load(name, images, device)
     dense = {split: bench.correct(bench.backbone, split) for split in tasks.MEASURED}
     sets = {SOURCE: bench.tasks[source].train, PROCEDURAL: tasks.procedural(name)}
     for label in missing:
@@ -92,6 +92,7 @@ def measure(name: str, seed: int, recipes: Sequence[str]) -> None:
         train, *beside = (sets[of] for of in images)
         material = Material(bench.backbone, train, beside, None, IMAGES // len(images), seed)
         about = {"backbone": name, "recipe": label, "seed": seed, "source": source if SOURCE in images else ""}
+        about["device"] = device_name(device)
         rows = (about | row for row in _rows(bench, material, recipe, sparsities))
         rows = (row | {"dense": dense[row["split"]][row["task"]]} for row in rows)
         write_rows(file_of(FOLDER, name, seed, label), rows)

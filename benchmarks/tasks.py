@@ -59,7 +59,7 @@ class Bench:
         found = {}
         for name, task in self.tasks.items():
             seen = getattr(task, split)
-            outputs = task.head(extract_features(backbone, seen.images))
+            outputs = task.head(extract_features(backbone, seen.images)).cpu()
             found[name] = ((outputs.argmax(1) == seen.labels) & outputs.isfinite().all(1)).numpy()
         return found
 
@@ -69,12 +69,12 @@ def names() -> list[str]:
     return [name for study in STUDIES for name in config_of(study)["backbones"] if _at_hand(study)]
 
 
-def load(name: str, images: int) -> Bench:
-    """images: at most so many of each task are held out, and as many are tested on, balanced by class."""
+def load(name: str, images: int, device: torch.device) -> Bench:
+    """On a device. images: at most so many of each task are held out, and as many are tested on, balanced by class."""
     study = next(study for study in STUDIES if _at_hand(study) and name in config_of(study)["backbones"])
     config = config_of(study)
     settings = config["backbones"][name]
-    backbone = backbone_of(settings)
+    backbone = backbone_of(settings).to(device)
     return Bench(name, backbone, {task: _task(task, config, settings, backbone, images) for task in STUDIES[study]})
 
 
@@ -119,7 +119,7 @@ def _task(name: str, config: Mapping[str, Any], settings: Mapping[str, Any], bac
     chosen = torch.zeros(len(train.labels), dtype=torch.bool)
     chosen[balanced_subset(train.labels, min(images, len(train.labels) // 4), seed=7)] = True
     rest = _part(train, ~chosen)
-    head = fit_ridge(extract_features(backbone, rest.images), rest.labels, len(rest.classes))
+    head = fit_ridge(extract_features(backbone, rest.images), rest.labels.to(backbone.device), len(rest.classes))
     return Task(rest, _part(train, chosen), _part(test, balanced_subset(test.labels, images, seed=7)), head)
 
 
