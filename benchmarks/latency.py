@@ -1,10 +1,9 @@
-"""How much time masks with a shape save on a device, beside the multiply-adds that they take out.
+"""How much time it saves to take out whole units on a device, beside the multiply-adds that go.
 
     python benchmarks/latency.py --device cuda --write docs/benchmarks.md
 
 Networks of timm with random weights, which cost the same; masks by magnitude. Dense and pruned are measured in turns,
-as the stage `efficiency` does: whole units removed in float32, and where the device has kernels for two weights of four
-both networks in float16.
+as the stage `efficiency` does.
 """
 
 from __future__ import annotations
@@ -12,7 +11,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import timm
 import torch
@@ -25,11 +23,7 @@ from prunetransfer.structure.dependencies import find_units
 from prunetransfer.structure.units import Units
 
 SIZE = 224
-MASKS: tuple[tuple[str, float, dict[str, Any]], ...] = (
-    ("channels", 0.3, {"budget": "multiply_adds"}),
-    ("channels", 0.5, {"budget": "multiply_adds"}),
-    ("2:4", 0.5, {}),
-)
+SHARES = (0.3, 0.5)  # of the multiply-adds that go
 
 
 def main() -> None:
@@ -50,8 +44,8 @@ def main() -> None:
 
 
 def _rows(networks: list[str], device: torch.device, batch_sizes: list[int], seconds: float) -> Iterator[str]:
-    yield "| network | mask | precision | images | multiply-adds | time | of what they promise |"
-    yield "| --- | --- | --- | ---: | ---: | ---: | ---: |"
+    yield "| network | images | multiply-adds | time | of what they promise |"
+    yield "| --- | ---: | ---: | ---: | ---: |"
     for name in networks:
         torch.manual_seed(0)
         dense = Backbone(timm.create_model(name, num_classes=0), [0.5] * 3, [0.25] * 3).eval()
@@ -59,20 +53,18 @@ def _rows(networks: list[str], device: torch.device, batch_sizes: list[int], sec
         dense.lay_out(contiguous=False)
         dense.to(device)
         comparison = Comparison(dense, SIZE, batch_sizes, seconds)
-        for pattern, sparsity, settings in MASKS:
-            for row in comparison.rows(_pruned(dense, units, pattern, sparsity, settings)):
+        for share in SHARES:
+            for row in comparison.rows(_pruned(dense, units, share)):
                 promised = row["dense_multiply_adds"] / row["multiply_adds"]
                 quartiles = f"1/{row['speed_up_low']:.2f} to 1/{row['speed_up_high']:.2f}"
-                yield (
-                    f"| `{name}` | {pattern}, {100 * sparsity:g}% | {row['precision']} | {row['batch_size']} | "
-                    f"1/{promised:.2f} | 1/{row['speed_up']:.2f} ({quartiles}) | {row['speed_up'] / promised:.2f} |"
-                )
+                cells = f"`{name}`", row["batch_size"], f"1/{promised:.2f}", f"1/{row['speed_up']:.2f} ({quartiles})"
+                yield f"| {' | '.join(map(str, cells))} | {row['speed_up'] / promised:.2f} |"
 
 
-def _pruned(dense: Backbone, units: Units, pattern: str, sparsity: float, settings: dict[str, Any]) -> Backbone:
+def _pruned(dense: Backbone, units: Units, share: float) -> Backbone:
     scores = {name: weight.detach().square().cpu().numpy() for name, weight in dense.prunable().items()}
-    whole = units if pattern == "channels" else None
-    return deployed(dense, make_mask(ranked(scores, whole), sparsity, pattern, **settings), whole)
+    mask = make_mask(ranked(scores, units), share, "channels", budget="multiply_adds")
+    return deployed(dense, mask, units)
 
 
 if __name__ == "__main__":

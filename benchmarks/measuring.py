@@ -6,6 +6,7 @@ import multiprocessing
 import platform
 import re
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping
 from datetime import date
@@ -34,15 +35,21 @@ def measure(
     """The median seconds of each row by `clock`, and what it returned.
 
     Rows take turns, so that what else the machine does falls on all of them alike. The first turn warms up; it counts
-    for rows that are too long for another.
+    for rows that are too long for another. A row that PyTorch cannot compute there is left out, and why is printed.
     """
+    rows = dict(rows)
     times: dict[str, list[float]] = {name: [] for name in rows}
     returned = {}
     for _ in range(repetitions + 1):
-        for name, row in rows.items():
+        for name, row in list(rows.items()):
             if not times[name] or times[name][0] < LONG:
                 start = _now(device, clock)
-                returned[name] = row()
+                try:
+                    returned[name] = row()
+                except RuntimeError as error:  # no memory, or a library's own
+                    print(f"no row for {name}: {str(error).splitlines()[0]}", file=sys.stderr)
+                    del rows[name], times[name]
+                    continue
                 times[name].append(_now(device, clock) - start)
     return {name: (statistics.median(found[1:] or found), returned[name]) for name, found in times.items()}
 

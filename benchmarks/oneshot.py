@@ -66,12 +66,13 @@ def main() -> None:
     measuring.add_argument("--device", type=torch.device, default=torch.device("cpu"))
     commands.add_parser("write").add_argument("docs", type=Path)
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
     if arguments.command == "write":
         for folder in FOLDER.iterdir():
             frame = pd.concat(map(pd.read_parquet, sorted(folder.glob("*.parquet"))), ignore_index=True)
             write_section(arguments.docs / "benchmarks.md", f"oneshot, {folder.name}", "\n".join(_table(frame)))
         return
+    torch.set_num_threads(1)
+    torch.backends.cudnn.allow_tf32 = False  # as in a study
     for name in arguments.networks:
         rows = []
         for row in measured(name, arguments.images, arguments.stages, arguments.device):
@@ -155,7 +156,8 @@ def _table(frame: pd.DataFrame) -> Iterator[str]:
     def entry(value: float, memory: float, passes: float) -> str:
         if pd.isna(value):
             return ""
-        taken = f"{value / passes:.2g} passes" if value >= 0.01 * passes else "< 0.01 passes"
+        ratio = value / passes
+        taken = f"{ratio:.{0 if ratio >= 10 else 2}f} passes" if ratio >= 0.01 else "< 0.01 passes"
         return f"{taken if value != passes else f'{value:.2g} s'}, {memory / GIB:.1f} GiB"
 
     for stage in (stage for stage in STAGES if stage in seconds.index):

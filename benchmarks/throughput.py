@@ -75,7 +75,7 @@ class Inputs:
         scores = {name: w.detach().cpu().square().numpy() for name, w in self.backbone.prunable().items()}
         self.masks = [folder / f"{name}-{sparsity}.safetensors" for sparsity in SPARSITIES]
         for path, sparsity in zip(self.masks, SPARSITIES, strict=True):
-            write_mask(path, global_mask(scores, sparsity), {"sparsity": sparsity})
+            write_mask(path, global_mask(scores, sparsity), {"mask": "global", "sparsity": sparsity})
 
     def mask(self) -> dict[str, Tensor]:
         return load_mask(self.masks[2], self.backbone.device)

@@ -74,3 +74,11 @@ def test_what_a_failed_batch_left_is_gone_before_memory_is_handed_back(monkeypat
     images = torch.arange(8)
     assert torch.equal(devices.in_batches(compute, images, torch.device("cpu"), 8), 2 * images)
     assert freed == [True, True]
+
+
+def test_full_precision_leaves_what_was_chosen_before():
+    torch.backends.cudnn.allow_tf32 = True
+    with pytest.raises(ValueError), devices.full_precision():
+        assert not torch.backends.cudnn.allow_tf32
+        raise ValueError
+    assert torch.backends.cudnn.allow_tf32

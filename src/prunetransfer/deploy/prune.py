@@ -22,6 +22,7 @@ from prunetransfer.models.trial import check_pruned
 from prunetransfer.pruning.making import make_mask
 from prunetransfer.pruning.masks import check_sparsity
 from prunetransfer.pruning.ranking import Ranking
+from prunetransfer.runtime.devices import full_precision
 from prunetransfer.runtime.messages import no_such
 
 Images = Tensor | Iterable[Any]
@@ -59,6 +60,7 @@ class Inputs:
             raise ValueError(f"procedural {self.procedural}: at least 0")
 
 
+@full_precision()
 def prune(
     model: nn.Module,
     sparsity: float,
@@ -99,6 +101,7 @@ def prune(
     return given.put_back(backbone)
 
 
+@full_precision()
 def scores(
     model: nn.Module, images: Images | None = None, *, score: str | Callable[..., Scores] = "features", **inputs: Any
 ) -> dict[str, Tensor]:
@@ -114,6 +117,7 @@ def scores(
     return scored(material, score)
 
 
+@full_precision()
 def masks(
     scores: Mapping[str, Tensor], sparsity: float, mask: str | Mapping[str, Any] = "unstructured"
 ) -> dict[str, Tensor]:
@@ -131,6 +135,7 @@ def masks(
     return {name: torch.from_numpy(keep) for name, keep in make_mask(ranking, sparsity, **recipe.settings).items()}
 
 
+@full_precision()
 def recovered(
     model: nn.Module,
     mask: Mapping[str, Tensor],

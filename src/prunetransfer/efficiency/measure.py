@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from prunetransfer.efficiency.costs import Costs, costs_of
-from prunetransfer.efficiency.kernels import halved, has_kernels, sparse_layers
 from prunetransfer.efficiency.latency import compared
 from prunetransfer.models.backbones import Backbone
 from prunetransfer.pruning.apply import mask_tensors
@@ -49,20 +48,14 @@ class Comparison:
     def rows(self, pruned: Backbone) -> list[dict[str, Any]]:
         """A row a batch size: columns of `storage.schemas.efficiency.MEASURED`, those that name a mask apart.
 
-        pruned: on the dense one's device. Both compute in float32. Only where every prunable linear layer has two
-        weights of four (`kernels.sparse_layers`) and the device has kernels for these, both compute in float16, the
-        pruned one by the kernels. On other devices such weights are multiplied zeros and all, as those of a mask
-        without a form always are.
+        pruned: on the dense one's device. Both compute in float32, and zeros in tensors of full size are multiplied.
         """
         costs = self._costs(pruned)
         about = asdict(costs) | {f"dense_{name}": number for name, number in asdict(self.dense_costs).items()}
         about |= {"device": device_name(self.dense.device), "threads": torch.get_num_threads()}
-        networks, dtype = (self.dense.network, pruned.eval().network), torch.float32
-        if has_kernels(self.dense.device) and (layers := sparse_layers(pruned)):
-            networks, dtype = (halved(self.dense, []), halved(pruned, layers)), torch.float16
-        about["precision"] = str(dtype).removeprefix("torch.")
+        networks = self.dense.network, pruned.eval().network
         return [
-            {"batch_size": size} | about | compared(*networks, self.inputs[:size].to(dtype), self.seconds)
+            {"batch_size": size} | about | compared(*networks, self.inputs[:size], self.seconds)
             for size in self.batch_sizes
         ]
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import numpy as np
 import psutil
@@ -40,6 +41,17 @@ def prepare_process(threads: int, seed: int, deterministic: bool = True) -> torc
         _compute_as_the_cpu_does()
     process.note(seed=seed, device=device_name(device))
     return device
+
+
+@contextmanager
+def full_precision() -> Iterator[None]:
+    """Meanwhile convolutions on a GPU compute in float32, as in a study, in place of TF32, PyTorch's default."""
+    before = torch.backends.cudnn.allow_tf32
+    torch.backends.cudnn.allow_tf32 = False
+    try:
+        yield
+    finally:
+        torch.backends.cudnn.allow_tf32 = before
 
 
 def _compute_as_the_cpu_does() -> None:

@@ -16,11 +16,6 @@ EFFICIENCY = pa.schema(
         key("batch_size", pa.int64(), "images that the networks read at a time", "images"),
         value("device", pa.string(), "what computed: `cpu` or the name of a GPU"),
         value("threads", pa.int64(), "threads of the CPU that it was given"),
-        value(
-            "precision",
-            pa.string(),
-            "what both networks computed in: `float16` where the device has kernels for the mask, else `float32`",
-        ),
         value("parameters", pa.int64(), "numbers that the pruned network holds, zeros and all", "numbers"),
         value("nonzero", pa.int64(), "those that are not 0", "numbers"),
         value("multiply_adds", pa.int64(), "of the pruned network for one image, zeros and all"),
