@@ -161,7 +161,7 @@ def test_severity_0_changes_nothing_and_needs_no_library(tmp_path, monkeypatch):
 
 def test_too_few_pixels_are_refused(tmp_path):
     pytest.importorskip("imagecorruptions")
-    with pytest.raises(ValueError, match="a prepared image has 24 × 24 pixels; allowed are .* at least 32"):
+    with pytest.raises(ValueError, match=r"a prepared image has 24 × 24 pixels; allowed are .* at least 32"):
         prepared(tmp_path / "t", size=24, **drawn_with("fog"))
 
 
