@@ -52,6 +52,21 @@ def test_only_what_is_used_is_prepared_for_others(datasets, needs):
     assert shared["glyphs"] == "noise"  # which nobody asks for
 
 
+def test_a_head_of_its_own_is_shared_with_views_of_its_dataset_alone(schema, root, needs):
+    entries = {
+        "known": {"view_of": "glyphs", "limit": {"test": 30}, "head": {"kind": "own"}},
+        "foggy-known": {"view_of": "known", "corrupt": {"kind": "fog"}},
+        "as-known": {"view_of": "glyphs", "head": {"kind": "own"}},
+    }
+    datasets = validate_config(VALID | {"datasets": VALID["datasets"] | entries}, schema, root)["datasets"]
+    shared = same_train(datasets, ["glyphs", *entries], needs)
+    assert {name: shared[name] for name in entries} == {
+        "known": "known",
+        "foggy-known": "known",
+        "as-known": "as-known",
+    }
+
+
 def test_a_target_is_shifted_where_its_test_pixels_change(datasets, needs):
     found = shifts(datasets, ["digits", "glyphs", "tail", *VIEWS], needs)
     assert {name: tuple(shift.values()) for name, shift in found.items()} == {

@@ -62,7 +62,7 @@ TARGETS = {
     for start in range(0, len(config["targets"]), config["targets_per_job"])
     for group in [config["targets"][start : start + config["targets_per_job"]]]
 }
-# Whose train images each dataset's are: a view that changes test images alone has those of its base, and its head.
+# Whose train images and head each dataset's are: a view that changes test images alone has those of its base.
 SAME_TRAIN = same_train(config["datasets"], [*config["sources"], *config["targets"]], NEEDS["views"])
 SHIFTS = shifts(config["datasets"], config["targets"], NEEDS["views"])
 LABELLED = labelled(config["datasets"], NEEDS["datasets"])
@@ -268,11 +268,7 @@ def images(dataset, backbone, split):
 
 
 def head(dataset, backbone):
-    """Datasets with the same train images share their head, unless one has a head of its own."""
-    same, datasets = SAME_TRAIN[dataset], config["datasets"]
-    if datasets[same].get("head") == datasets[dataset].get("head"):
-        dataset = same
-    return file(paths.HEAD, dataset=dataset, backbone=backbone)
+    return file(paths.HEAD, dataset=SAME_TRAIN[dataset], backbone=backbone)
 
 
 def download_records(*datasets):

@@ -27,13 +27,13 @@ def of_split(argument: Any, split: str, declared: Mapping[str, Any]) -> Any:
 
 
 def same_train(datasets: Mapping[str, Entry], used: Iterable[str], needs: Needs) -> dict[str, str]:
-    """Each dataset → the one whose train images are its own: of those `used`, the one with the fewest views.
+    """Each dataset → the one whose train images and head are its own: of those `used`, the one with the fewest views.
 
     datasets: of a validated config, views resolved. A dataset that shares its train images with none stands for itself.
     Its test images must be among the other one's too, where they are compared with the train images.
     """
     order = sorted(used, key=lambda name: len(datasets[name].get("selections", ())))
-    train = {name: _seen_as(datasets[name], "train", needs) for name in datasets}
+    train = {name: (_seen_as(datasets[name], "train", needs), *_own_head(datasets[name])) for name in datasets}
     test = {name: _without(datasets[name], needs)["test"]["selections"] for name in datasets}
 
     def shares(name: str, other: str) -> bool:
@@ -72,6 +72,12 @@ def _seen_as(entry: Entry, split: str, needs: Needs) -> dict[str, Any]:
         told = {name: value for name, value in told.items() if value is not None}
         selections += [told | {"seed": selection["seed"]}] if told else []
     return {key: value for key, value in entry.items() if key != "head"} | {"selections": selections}
+
+
+def _own_head(entry: Entry) -> tuple[Entry | None, Sequence[Entry]]:
+    """A head of the dataset's own, and the views that lead to the classes which it numbers."""
+    head = entry.get("head")
+    return head, entry["selections"][: head["views"]] if head and head["views"] else ()
 
 
 def _changes(entry: Entry, needs: Needs) -> Iterator[tuple[str, Any]]:
