@@ -95,3 +95,40 @@ def test_a_changed_base_prepares_its_views_anew_and_no_other(with_usps):
     config["datasets"]["usps"]["seed"] = 0
     with_usps.config = config
     assert {job.split("-")[0] for job in with_usps.planned() if job.startswith("images/")} == {"images/few"}
+
+
+def test_a_view_of_the_test_split_alone_shares_train_images_and_head(new_study):
+    """And its accuracy stands beside that of the clean images, in a role of its own."""
+    resolution = {"train": None, "test": 2}
+    new_study.config |= {
+        "datasets": new_study.config["datasets"]
+        | {
+            "coarse-blue": {"view_of": "blue", "resolution": resolution},
+            "coarse-red": {"view_of": "red", "resolution": resolution},
+            "tail": {"view_of": "red", "imbalance": {"ratio": 4}},
+        },
+        **{"sources": ["red"], "targets": ["coarse-blue", "coarse-red", "red", "blue", "tail"]},
+        **{"scores": {"magnitude": {}, "diagonal": {"samples": 8}}, "sparsities": [0.4], "recoveries": {"none": {}}},
+    }
+    assert {job for job in new_study.planned() if job.startswith("heads/")} == {
+        f"heads/net/{name}" for name in ("red", "blue", "tail")
+    }
+    new_study.run(*(f"results/tiny/{name}" for name in ("tables/accuracy.parquet", "tables/shift.parquet")))
+    images = new_study.folder / "results/tiny/images"
+    assert {path.parent.name.split("-8-")[0] for path in images.glob("*/train.safetensors")} == {"red", "blue", "tail"}
+    assert len(list(images.glob("*/test.safetensors"))) == 5
+    tables = {
+        name: read_table(new_study.folder / f"results/tiny/tables/{name}.parquet", TABLES[name])
+        for name in ("accuracy", "shift", "dense")
+    }
+    diagonal = tables["accuracy"].query("score == 'diagonal'")
+    assert dict(zip(diagonal["target"], diagonal["role"], strict=True)) == (
+        dict.fromkeys(["red", "tail"], "source") | {"blue": "transfer"}
+        | dict.fromkeys(["coarse-red", "coarse-blue"], "shifted")
+    )  # fmt: skip
+    above = tables["dense"].set_index("target")["above_chance"]
+    pairs = {("blue", "coarse-blue"), ("red", "coarse-red")}
+    expected = {pair for pair in pairs if above[list(pair)].all()}
+    single = tables["shift"].dropna(subset="target")
+    assert expected and set(zip(single["target"], single["shifted_target"], strict=True)) == expected
+    assert set(single["condition"]) == {"resolution 2"} and single["severity"].isna().all()

@@ -17,7 +17,6 @@ from prunetransfer.config.schema import config_schema, written
 from prunetransfer.curvature.grad_outputs import MATRICES
 from prunetransfer.datasets.kinds.torchvision import VARIANTS
 from prunetransfer.datasets.splits import SAMPLINGS
-from prunetransfer.datasets.views import STEPS
 from prunetransfer.heads import LOSS_OF_KIND
 from prunetransfer.heads.fitting import KINDS
 from prunetransfer.heads.losses import LOSSES
@@ -71,7 +70,10 @@ def test_the_schema_chooses_among_what_the_library_has(schema):
     assert properties["head"]["properties"]["kind"]["enum"] == list(KINDS)
     own = properties["datasets"]["additionalProperties"]["properties"]["head"]
     assert {*own["properties"]["kind"]["enum"], *KINDS} == LOSS_OF_KIND.keys()
-    assert schema["$defs"]["datasets"]["view"]["properties"].keys() == {"view_of", "head", "seed", *STEPS}
+    assert schema["$defs"]["datasets"]["view"]["properties"].keys() == {"view_of", "head", "seed", *REGISTRY["views"]}
+    assert {name: node["needs"] for name, node in schema["$defs"]["views"].items()} == {
+        name: json.loads(json.dumps(entry.needs)) for name, entry in REGISTRY["views"].items()
+    }
     variant = schema["$defs"]["datasets"]["torchvision"]["properties"]["variant"]
     assert all(name in variant["description"] for name in VARIANTS)
 
@@ -94,6 +96,7 @@ def test_the_schema_is_a_json_schema_in_which_every_key_is_described(schema):
             )
             # another key gives them a meaning, or they are off
             unset = ("kind", "head", "score", "recovery", "sparsities", "landscape", "efficiency", "extends", "steps")
+            unset += ("part", "imbalance", "label_noise", "resolution", "corrupt")
             assert explained or key in unset, f"{at}.{key} is neither required nor has a default"
             check(child, f"{at}.{key}")
         if isinstance(node.get("additionalProperties"), dict):

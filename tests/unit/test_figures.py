@@ -13,6 +13,7 @@ from matplotlib.patches import Rectangle
 from matplotlib.text import Text
 
 from prunetransfer.analysis.retention import shown
+from prunetransfer.datasets.views import corrupt
 from prunetransfer.figures import (
     efficiency,
     heatmap,
@@ -21,6 +22,7 @@ from prunetransfer.figures import (
     recoveries,
     retention,
     safe,
+    shift,
     style,
     targets,
 )
@@ -78,6 +80,24 @@ def layer_sparsities(backbones: dict[str, list[str]], scores: list[str]) -> pd.D
     return pd.DataFrame(rows, columns=columns).assign(study="mini", mask="global", seed=0)
 
 
+def shifts(backbones: list[str], conditions: list[str]) -> pd.DataFrame:
+    """Means over the unseen tasks, and over the source, which is not drawn; `features` keeps more than `magnitude`."""
+    rows = [
+        (backbone, score, condition, role, recovery, sparsity, kept - sparsity, kept - sparsity - 0.1 * place)
+        for backbone in backbones
+        for score, kept in (("magnitude", 0.9), ("features", 1.0))
+        for place, condition in enumerate(conditions)
+        for role, recovery in (("transfer", "none"), ("source", "none"), ("transfer", "finetune"))
+        for sparsity in (0.1, 0.3)
+    ]
+    columns = ["backbone", "score", "condition", "role", "recovery", "sparsity", "retention", "shifted_retention"]
+    frame = pd.DataFrame(rows, columns=columns).assign(study="mini", mask="global", readout="zero_shot")
+    severity = [None if "resolution" in name else float(name.split()[-1]) for name in frame["condition"]]
+    means = frame.assign(severity=severity, method=frame["recovery"], source=None, target=None, shifted_target=None)
+    single = means.assign(source="digits", target="glyphs", shifted_target="foggy-glyphs", retention=0.0)
+    return pd.concat([means, single], ignore_index=True)
+
+
 def panel(figure, title):
     (found,) = [axes for axes in figure.axes if axes.get_title("left").replace("\n", " ") == title]
     return found
@@ -112,6 +132,25 @@ def assert_readable(figure):
     for (text, box), (other, beside) in combinations(boxes.items(), 2):
         wide, high = min(box.x1, beside.x1) - max(box.x0, beside.x0), min(box.y1, beside.y1) - max(box.y0, beside.y0)
         assert wide < 1 or high < 1, f"{text} lies on {other}"
+
+
+def test_shift_draws_each_condition_beside_clean_images():
+    figure = shift.draw(shifts(["resnet"], ["fog 1", "fog 5", "resolution 16"]))
+    assert points(panel(figure, "resnet, features: fog")) == {
+        "dense": ([0, 1], [1, 1]),
+        "clean images": ([0.1, 0.3], [0.9, 0.7]),
+        "fog 1": ([0.1, 0.3], [0.9, 0.7]),
+        "fog 5": ([0.1, 0.3], [0.8, 0.6]),
+    }
+    assert points(panel(figure, "resnet, features: resolution")).keys() == {"dense", "clean images", "resolution 16"}
+    assert legend(figure) == ["clean images", "severity 1", "severity 5", "resolution 16"]
+
+
+def test_shift_is_readable_with_all_corruptions_at_all_severities():
+    conditions = [f"{kind} {severity}" for kind in corrupt.Corruption.__args__ for severity in range(1, 6)]
+    figure = shift.draw(shifts(["resnet", LONG], [*conditions, "resolution 16", "resolution 16, fog 3"]))
+    assert_readable(figure)
+    assert len([axes for axes in figure.axes if axes.axison]) == 2 * 21
 
 
 def test_retention_lines_are_means_over_pairs():

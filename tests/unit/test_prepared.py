@@ -146,7 +146,7 @@ def png_of_16_bit_colour() -> bytes:
 
 
 def test_colour_of_16_bits_keeps_the_upper_8():
-    pixels = np.asarray(prepared._to_rgb(Image.open(io.BytesIO(png_of_16_bit_colour()))))
+    pixels = np.asarray(prepared.to_rgb(Image.open(io.BytesIO(png_of_16_bit_colour()))))
     assert pixels.tolist() == [[[255, 0, 7], [100, 50, 255]]]
 
 
@@ -206,7 +206,7 @@ def tiff_of_12_bits(levels: list[int]) -> bytes:
 def test_white_of_12_bits_is_white():
     image = Image.open(io.BytesIO(tiff_of_12_bits([4095, 0, 2056, 257])))
     assert image.mode == "I;16"
-    assert np.asarray(prepared._to_rgb(image))[0, :, 0].tolist() == [255, 0, 128, 16]
+    assert np.asarray(prepared.to_rgb(image))[0, :, 0].tolist() == [255, 0, 128, 16]
 
 
 # Size

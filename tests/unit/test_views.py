@@ -10,9 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prunetransfer.datasets.loading import load_samples
+from prunetransfer.datasets.loading import load_samples, view
 from prunetransfer.datasets.samples import Samples
-from prunetransfer.datasets.views import view
 
 SHARED_DATA = Path(os.environ.get("PRUNETRANSFER_SHARED_DATA", Path(__file__).resolve().parents[3] / "shared" / "data"))
 CLASSES = ["ant", "bee", "cow", "dog"]

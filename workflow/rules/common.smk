@@ -20,6 +20,7 @@ from prunetransfer.config.plugins import needs
 from prunetransfer.config.reading import from_command_line, refuse_duplicate_keys
 from prunetransfer.datasets.downloads import folder_of, origin
 from prunetransfer.datasets.origins import own_sources
+from prunetransfer.datasets.seen import same_train, shifts
 from prunetransfer.stages.code_digest import code_digest, short_digest
 from prunetransfer.config.memory import reading, recovering, scoring, timing
 from prunetransfer.config.validation import load_schema
@@ -61,6 +62,9 @@ TARGETS = {
     for start in range(0, len(config["targets"]), config["targets_per_job"])
     for group in [config["targets"][start : start + config["targets_per_job"]]]
 }
+# Whose train images and head each dataset's are: a view that changes test images alone has those of its base.
+SAME_TRAIN = same_train(config["datasets"], [*config["sources"], *config["targets"]], NEEDS["views"])
+SHIFTS = shifts(config["datasets"], config["targets"], NEEDS["views"])
 LABELLED = labelled(config["datasets"], NEEDS["datasets"])
 # Keys of an entry that say where it is tried, which is the study's affair, and no setting of what it does.
 TRIED = {"masks", "sparsities", "backbones", "scores"}
@@ -250,7 +254,9 @@ def mask_file(backbone, criterion, seed, mask):
 
 
 def images(dataset, backbone, split):
-    """Backbones that want their images prepared alike share them."""
+    """Backbones that want their images prepared alike share them, and so do datasets with the same train images."""
+    if split == "train":
+        dataset = SAME_TRAIN[dataset]
     wanted = config["backbones"][backbone]
     crop = decimal(wanted["crop"])
     if wanted["crop_mode"] != "center":
@@ -262,7 +268,7 @@ def images(dataset, backbone, split):
 
 
 def head(dataset, backbone):
-    return file(paths.HEAD, dataset=dataset, backbone=backbone)
+    return file(paths.HEAD, dataset=SAME_TRAIN[dataset], backbone=backbone)
 
 
 def download_records(*datasets):

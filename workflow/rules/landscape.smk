@@ -1,9 +1,14 @@
 # The loss of every task around the dense weights, where the config asks for it.
 LANDSCAPE = config.get("landscape")
 # Tasks are the targets, in the groups of the evaluation, and sources that are no target, alone; without labels there is
-# no loss.
-TASKS = TARGETS | {
-    source: [source] for source in config["sources"] if source in LABELLED and source not in config["targets"]
+# no loss. Of datasets with the same train images one is a task: their losses would be the same.
+TASKS = {
+    "+".join(tasks): tasks
+    for group in [
+        *TARGETS.values(),
+        *([source] for source in config["sources"] if source in LABELLED and source not in config["targets"]),
+    ]
+    if (tasks := [task for task in group if SAME_TRAIN[task] == task])
 }
 TASK_NAMES = [task for group in TASKS.values() for task in group]
 

@@ -45,6 +45,7 @@ OF_STUDY = dict(
     seeds=config["seeds"],
     methods=METHODS,
     own_sources=own_sources(config["datasets"], config["sources"], config["targets"]),
+    shifted=list(SHIFTS),
 )
 
 
@@ -143,6 +144,13 @@ TABLE_STAGES = {
         asks=(4000, 60),
     ),
 }
+if SHIFTS:
+    TABLE_STAGES["shift"] = dict(
+        reads=ANSWERS | dict(answers=DENSE_ANSWERS),
+        tables=["shift"],
+        knows=dict(of_study=OF_STUDY, shifts=SHIFTS, confidence=config["confidence"]),
+        asks=(4000, 30),
+    )
 if LANDSCAPE:
     TABLE_STAGES |= {
         "aggregate_spectra": dict(

@@ -13,7 +13,7 @@ from prunetransfer.storage.tables import read_table, write_table
 with stage(snakemake):
     frame = pd.concat([read_table(path, EVALUATION) for path in snakemake.input.rows], ignore_index=True)
     of_study, labels = snakemake.params.of_study, snakemake.params.labels
-    frame = with_roles(with_seeds(frame, of_study["seeds"]), of_study["own_sources"])
+    frame = with_roles(with_seeds(frame, of_study["seeds"]), of_study["own_sources"], shifted=of_study["shifted"])
     dense = read_table(snakemake.input.dense, DENSE)
     frame = frame.assign(
         study=of_study["study"],

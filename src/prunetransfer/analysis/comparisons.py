@@ -10,6 +10,7 @@ import pandas as pd
 
 from prunetransfer.analysis.outcomes import KEY_COLUMNS, by_readout, cells
 from prunetransfer.analysis.paired import holm, mcnemar, mean_difference, mean_ratio
+from prunetransfer.analysis.roles import judged
 from prunetransfer.analysis.verdicts import before_and_after
 from prunetransfer.storage.schemas.verdicts import CHANGES, COMPARISONS, INTERVALS, RETENTION
 
@@ -29,7 +30,7 @@ def mean_retentions(outcomes: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """Mean retention over (source, target) pairs and seeds, with a paired interval (schema RETENTION)."""
     by = ["study", "backbone", "score", "recovery", "method", "readout", "role", "mask", "sparsity"]
     rows = []
-    for frame in by_readout(outcomes):
+    for frame in by_readout(judged(outcomes)):
         for names, group in frame.groupby(by):
             found = mean_ratio(cells(group), confidence)
             about = {"cases": len(group), "confidence": confidence}
@@ -70,7 +71,7 @@ def compare_scores(outcomes: pd.DataFrame, confidence: float) -> pd.DataFrame:
     """
     by, same = ["study", "backbone", "readout", "role", "mask", "sparsity"], ["source", "target", "seed"]
     rows = []
-    for frame in by_readout(outcomes[outcomes["recovery"] == "none"]):
+    for frame in by_readout(judged(outcomes[outcomes["recovery"] == "none"])):
         for names, group in frame.groupby(by):
             scores = {score: of_score[[*same, "correct"]] for score, of_score in group.groupby("score")}
             for first, second in combinations(sorted(scores), 2):

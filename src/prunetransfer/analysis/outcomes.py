@@ -7,7 +7,7 @@ same order, `dense` and `correct` (pruned). Rows of one target share the images.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -34,13 +34,14 @@ def read_outcomes(
     seeds: Sequence[int],
     methods: Mapping[str, str],
     own_sources: Mapping[str, Sequence[str]],
+    shifted: Collection[str] = (),
 ) -> pd.DataFrame:
     """The outcomes of evaluation jobs on the targets on which there is something to retain (see `above_chance`).
 
     paths: files of the schema PREDICTIONS, which name their job in their metadata; dense: the study's table DENSE;
     seeds: those of the study, each of which has a row of what all share (see `with_seeds`); methods: what each recovery
-    does; own_sources: as for `with_roles`. Raises ArtifactError, naming the file, if two jobs of one target did not see
-    the same images.
+    does; own_sources, shifted: as for `with_roles`. Raises ArtifactError, naming the file, if two jobs of one target
+    did not see the same images.
     """
     rows, known = [], {}
     for path in paths:
@@ -54,7 +55,7 @@ def read_outcomes(
                 )
             named = {"study": study, **job.key_columns, "method": methods[job.recovery], "target": target}
             rows += [named | found for found in _outcomes(answers[answers["readout"] != "label"], labels)]
-    outcomes = with_roles(pd.DataFrame(rows, columns=[*KEY_COLUMNS, "dense", "correct"]), own_sources)
+    outcomes = with_roles(pd.DataFrame(rows, columns=[*KEY_COLUMNS, "dense", "correct"]), own_sources, shifted=shifted)
     return with_seeds(outcomes[above_chance(outcomes, dense)], seeds)
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 from prunetransfer.analysis.comparisons import verdicts_of
 from prunetransfer.analysis.outcomes import by_readout, cells
 from prunetransfer.analysis.paired import holm, mean_ratio, retention_difference
+from prunetransfer.analysis.roles import judged
 from prunetransfer.storage.schemas.pretrainings import PRETRAINING_COMPARISONS, PRETRAININGS
 
 CELL = ["source", "target", "seed", "sparsity"]
@@ -24,7 +25,7 @@ def grouped(outcomes: pd.DataFrame, labels: Mapping[str, Mapping[str, str]]) -> 
     """
     named = pd.DataFrame.from_dict(labels, orient="index", columns=["group", "pretraining"]).rename_axis("backbone")
     several = named.groupby("group")["pretraining"].transform("nunique") > 1
-    bare = [frame[frame["recovery"] == "none"] for frame in by_readout(outcomes)]
+    bare = [frame[frame["recovery"] == "none"] for frame in by_readout(judged(outcomes))]
     if not several.any() or not bare:
         return pd.DataFrame(columns=[*outcomes.columns, "source", "group", "pretraining"])
     frame = pd.concat(bare).merge(named[several].reset_index(), on="backbone")

@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 import pandas as pd
 
-from prunetransfer.analysis.roles import roles
+from prunetransfer.analysis.roles import judged, roles
 
 PREFERRED = {"readout": "zero_shot", "mask": "global"}
 
@@ -29,7 +29,8 @@ def with_sources(accuracy: pd.DataFrame) -> pd.DataFrame:
     if not len(sources):
         return frame
     repeated = pd.concat([anyones.assign(source=source) for source in sorted(sources)])
-    repeated = repeated.assign(role=roles(repeated, ["source"]))
+    shifted = set(anyones.loc[anyones["role"] == "shifted", "target"])
+    repeated = repeated.assign(role=roles(repeated, ["source"], shifted))
     return pd.concat([frame[frame["source"].notna()], repeated], ignore_index=True)
 
 
@@ -37,7 +38,10 @@ def shown(frame: pd.DataFrame, every: Collection[str] = ()) -> pd.DataFrame:
     """The rows that figures and summary show, of those with a retention: of one readout and one entry of `masks`.
 
     They are those of PREFERRED where the table has them, else the first; of the columns `every` all values are shown.
+    Shifted targets have a table and a figure of their own.
     """
+    if "role" in frame:
+        frame = judged(frame)
     for column, first in PREFERRED.items():
         if column in frame and column not in every:
             found = sorted(frame[column].unique(), key=lambda name: (name != first, name))

@@ -12,6 +12,7 @@ import pandas as pd
 from prunetransfer.analysis.outcomes import by_readout, cells
 from prunetransfer.analysis.paired import mean_difference, mean_ratio
 from prunetransfer.analysis.retention import last_passed, mean_retention
+from prunetransfer.analysis.roles import judged
 from prunetransfer.storage.schemas.verdicts import VERDICTS
 
 GROUP = ["study", "backbone", "score", "mask", "readout"]
@@ -28,7 +29,7 @@ def judge(outcomes: pd.DataFrame, tolerance: float, confidence: float) -> pd.Dat
     prediction that the outcomes cannot speak about (no fine-tuned rows, no source target) has no row.
     """
     rows = []
-    for frame in by_readout(outcomes):
+    for frame in by_readout(judged(outcomes)):
         for names, group in frame.groupby(GROUP):
             name = dict(zip(GROUP, names, strict=True)) | {"confidence": confidence}
             untuned = group[group["recovery"] == "none"]

@@ -83,6 +83,8 @@ def _definitions(file: Any, root: Path) -> Definitions:
         section: {name: entry for name, entry in entries.items() if entry.function.__module__ == module}
         for section, entries in REGISTRY.items()
     }
+    if found["views"]:
+        raise ValueError(f"{next(iter(found['views']))}: only the package's own steps change a view")
     if fetching := [name for name, entry in found["datasets"].items() if entry.needs["downloaded_by"]]:
         raise ValueError(f"{fetching[0]}: only the package's own kinds of dataset are downloaded")
     if not any(found.values()):

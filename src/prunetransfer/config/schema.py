@@ -29,19 +29,15 @@ SHARED = {"datasets": Dataset, "scores": Score, "masks": Mask, "recoveries": Rec
 
 def config_schema() -> dict[str, Any]:
     """The JSON Schema of a config. Imports all that is registered, torch and the extra `pretraining` included."""
-    from prunetransfer.datasets.views import STEPS
     from prunetransfer.training.pretraining import pretrain
 
     for section in MODULES:
         names(section)
     study = node_of(Study)
     properties, entries = study["properties"], {section: definitions(section, _own(section)) for section in MODULES}
-    steps = {
-        name: (list(inspect.signature(function).parameters.values())[1], function) for name, function in STEPS.items()
-    }
-    view = create_model(
-        "View", __base__=View, __doc__=View.__doc__, **{name: _field(*step) for name, step in steps.items()}
-    )
+    steps = sorted(REGISTRY["views"].items(), key=lambda step: step[1].needs["place"])
+    keys = {name: _field(_told(entry.function), entry.function) for name, entry in steps}
+    view = create_model("View", __base__=View, __doc__=View.__doc__, **keys)
     entries["datasets"]["view"] = node_of(view)
     entries["recoveries"] |= {"none": node_of(Nothing) | OR_NULL, "chain": node_of(Chain) | OR_NULL}
     properties["recoveries"]["properties"] = {"none": entries["recoveries"]["none"]}
@@ -62,6 +58,8 @@ def definitions(section: str, entries: Mapping[str, Entry]) -> dict[str, dict[st
 def _definition(section: str, name: str, entry: Entry) -> dict[str, Any]:
     text = inspect.getdoc(entry.function) or ""
     about = {"description": " ".join(text.partition("\n\n")[0].split())}
+    if section == "views":
+        return about | {"needs": dict(entry.needs)}
     if section == "readouts":
         keys = [p.name for p in keywords(entry.function)]
         return about | {"needs": {**entry.needs, "keys": keys}}
@@ -103,6 +101,11 @@ def _own(section: str) -> dict[str, Entry]:
 
 def _fields(function: Callable) -> dict[str, Any]:
     return {p.name: _field(p, function) for p in keywords(function) if p.name not in PLACES}
+
+
+def _told(step: Callable) -> inspect.Parameter:
+    """What a step of a view is told: its second parameter."""
+    return list(inspect.signature(step).parameters.values())[1]
 
 
 def _field(parameter: inspect.Parameter, function: Callable) -> Any:

@@ -13,8 +13,8 @@ import numpy as np
 
 from prunetransfer.datasets import kinds
 from prunetransfer.datasets.downloads import DOWNLOADS, folder_of, origin
-from prunetransfer.datasets.samples import SPLITS, Samples
-from prunetransfer.datasets.views import view
+from prunetransfer.datasets.samples import Samples
+from prunetransfer.datasets.seen import SPLITS, of_split
 from prunetransfer.runtime.messages import abridged
 from prunetransfer.settings.registry import find
 
@@ -60,6 +60,19 @@ def load_samples(
     what = f"{settings.get('path') or settings.get('name') or kind}, {split} split"
     if entry.needs["labelled"]:
         _refuse_no_task(samples, what, getattr(entry.module, "TAKEN", ""))
+    return samples
+
+
+def view(samples: Samples, split: str, selection: Mapping[str, Any]) -> Samples:
+    """What `selection` leaves of one split: the arguments of the steps of `datasets.views`, by name.
+
+    selection["seed"] decides what is drawn. Raises ValueError for what the steps refuse.
+    """
+    steps = [(find("views", name), argument) for name, argument in selection.items() if name != "seed"]
+    for step, argument in sorted(steps, key=lambda pair: pair[0].needs["place"]):
+        told = of_split(argument, split, step.needs)
+        if told is not None:
+            samples = step.function(samples, told, selection["seed"])
     return samples
 
 

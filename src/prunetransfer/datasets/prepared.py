@@ -8,14 +8,15 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from prunetransfer.datasets.drawing import Chosen
 from prunetransfer.datasets.files import printable
 from prunetransfer.datasets.samples import Samples
-from prunetransfer.datasets.views import Chosen
 from prunetransfer.runtime.progress import progress
 from prunetransfer.storage.artifacts import write_stream
 
@@ -49,7 +50,7 @@ class Preparation:
         Orientation tags are obeyed, transparency is laid over white, grey of 16 bits is scaled to 8. Raises ValueError
         for pixels that have no agreed range.
         """
-        image = _to_rgb(image)
+        image = to_rgb(image)
         method, sides = Image.Resampling[self.interpolation.upper()], self._resized(image.size)
         corner = [round((side - self.size) / 2) if side > self.size else -((self.size - side) // 2) for side in sides]
         if math.prod(sides) > max(MOST_PIXELS, math.prod(image.size)):
@@ -114,7 +115,8 @@ def write_split(
     skipped or passed over, provenance.
 
     Holds CHUNK_BYTES of prepared images, and one image in its own size for each thread. Returns a digest of each
-    prepared image, uint64 [n]. Raises ValueError, naming the image, for one that cannot be decoded or converted.
+    prepared image, uint64 [n], as it is before a view changes how it looks: what a view does must not hide that a test
+    image is a train image. Raises ValueError, naming the image, for one that cannot be decoded or converted.
     """
     count, size = len(samples.images), preparation.size
     length = max(CHUNK_BYTES // (3 * size**2), 1)
@@ -122,9 +124,8 @@ def write_split(
     digests = np.empty(count, dtype=np.uint64)
 
     def prepare(index: int) -> None:
-        pixels = _prepared(samples, index, preparation)
-        chunk[index % length] = pixels
-        digests[index] = int.from_bytes(hashlib.blake2b(pixels, digest_size=8).digest())
+        plain, chunk[index % length] = _prepared(samples, index, preparation)
+        digests[index] = int.from_bytes(hashlib.blake2b(plain, digest_size=8).digest())
 
     def chunks() -> Iterator[np.ndarray]:
         for indices in _batches(count, length):
@@ -166,12 +167,16 @@ def _in_threads(work: Callable[[int], None], indices: range, threads: int) -> No
         list(pool.map(lambda first: [work(index) for index in indices[first::threads]], range(threads)))
 
 
-def _prepared(samples: Samples, index: int, preparation: Preparation) -> np.ndarray:
+def _prepared(samples: Samples, index: int, preparation: Preparation) -> tuple[np.ndarray, np.ndarray]:
+    """A prepared image, and how it looks through the views of its dataset."""
     name = f"image {index}"
     try:
         image = samples.images[index]
         name = _name(image, index)
-        return preparation(image)
+        plain = seen = preparation(image)
+        if samples.before:
+            seen = preparation(reduce(lambda image, change: change(image), samples.before, to_rgb(image)))
+        return plain, reduce(lambda pixels, change: change(pixels), samples.after, seen)
     except Exception as error:  # a damaged file makes a decoder raise almost anything
         raise ValueError(f"{name}: {error}") from error
 
@@ -180,7 +185,8 @@ def _name(image: Image.Image, index: int) -> str:
     return printable(getattr(image, "filename", "")) or f"image {index}"
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
+def to_rgb(image: Image.Image) -> Image.Image:
+    """An image of any mode as RGB, upright and over white. Raises ValueError as a Preparation does."""
     white = _white(image)
     image = ImageOps.exif_transpose(image)
     if white:

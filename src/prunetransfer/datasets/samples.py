@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from PIL.Image import Image
 
 from prunetransfer.runtime.messages import abridged
-
-SPLITS = ("train", "test")
 
 
 @dataclass(frozen=True)
@@ -19,8 +17,9 @@ class Samples:
 
     images: PIL images of any mode and size, decoded when they are asked for, with their `filename` where it is known;
     labels: int64 [n], indices into `classes`; passed_over: what is there and does not count, reason → names;
-    classes_before: of a view, the classes before each selection that it is seen through. Raises ValueError if a label
-    names no class.
+    classes_before: of a view, the classes before each selection that it is seen through; before, after: what is done
+    to each image in RGB before it is prepared, and to its pixels, uint8 [size, size, 3], after. Raises ValueError if a
+    label names no class.
     """
 
     images: Sequence[Image]
@@ -28,6 +27,8 @@ class Samples:
     classes: list[str]
     passed_over: Mapping[str, Sequence[str]] = field(default_factory=dict)
     classes_before: Sequence[Sequence[str]] = ()
+    before: Sequence[Callable[[Image], Image]] = ()
+    after: Sequence[Callable[[np.ndarray], np.ndarray]] = ()
 
     def __post_init__(self) -> None:
         if len(self.images) != len(self.labels):

@@ -10,6 +10,7 @@ import pandas as pd
 
 from prunetransfer.analysis.outcomes import cells, read_outcomes
 from prunetransfer.analysis.paired import mean_ratio
+from prunetransfer.analysis.roles import judged
 from prunetransfer.datasets.splits import read_split
 from prunetransfer.deploy.card import licence_of
 from prunetransfer.deploy.pruned import Facts, Measured
@@ -59,7 +60,7 @@ def _measured(study: Study, choice: Choice) -> Iterator[Measured]:
     outcomes = _rows(read_outcomes(files, study.table("dense"), **study.names["OF_STUDY"]), choice)
     by = ["target", "readout"]
     found = {name: mean_ratio(cells(rows), study.config["confidence"]) for name, rows in outcomes.groupby(by)}
-    for row in _rows(study.table("accuracy"), choice).itertuples():
+    for row in judged(_rows(study.table("accuracy"), choice)).itertuples():
         interval = found.get((row.target, row.readout))
         kept = (interval.value, interval.low, interval.high) if interval else (None, None, None)
         yield Measured(row.target, row.role == "transfer", row.readout, row.n, row.dense_top1, row.top1, *kept)

@@ -18,7 +18,8 @@ from prunetransfer.datasets.files import ImageFiles
 from prunetransfer.datasets.kinds.folder import EXTENSIONS
 from prunetransfer.datasets.loading import load_samples
 from prunetransfer.datasets.prepared import Preparation, refuse_overlap, write_split
-from prunetransfer.datasets.samples import SPLITS, Samples
+from prunetransfer.datasets.samples import Samples
+from prunetransfer.datasets.seen import SPLITS
 from prunetransfer.datasets.splits import Split, read_split
 from prunetransfer.deploy.inputs import unlabelled
 from prunetransfer.deploy.pruned import Measured

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
+from prunetransfer.analysis.roles import judged
 from prunetransfer.report.answer import answer
 from prunetransfer.report.findings import Findings
 from prunetransfer.report.pages import Block, Heading, Table
@@ -23,7 +24,8 @@ def page(
     title = f"Verdicts of the study {found.dense['study'].iloc[0]}" if len(found.dense) else "Verdicts"
     parts = [Heading(title, 1), *answer(found), *_pretrained(found.pretraining_comparisons)]
     parts += [*_kept(found.verdicts), *_recovered(found.verdicts, changes), *_compared(comparisons)]
-    parts += [*_influence(intervals, mask_overlap), *_safe(found.safe_sparsity), *_predicted(predicted_safe)]
+    parts += [*_influence(judged(intervals), mask_overlap), *_safe(judged(found.safe_sparsity))]
+    parts += _predicted(judged(predicted_safe))
     return parts
 
 

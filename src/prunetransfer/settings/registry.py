@@ -23,6 +23,7 @@ PACKAGE = __name__.partition(".")[0]
 # Where the functions of each section of the schema are, by name.
 MODULES = {
     "datasets": "datasets.kinds.{name}",
+    "views": "datasets.views.{name}",
     "scores": "criteria.{name}",
     "masks": "pruning.patterns.{name}",
     "recoveries": "recovery.{name}",
@@ -61,6 +62,18 @@ def dataset_kind(*, labelled: bool = True, images: type | None = None, downloade
     that were fetched.
     """
     return _register("datasets", images, labelled=labelled, downloaded_by=list(downloaded_by))
+
+
+def view_step(
+    *, place: int, splits: Sequence[str] = ("train", "test"), pixels: bool = False, unchanged: Any = None
+) -> Callable:
+    """Register `step(samples, argument, seed) -> Samples`: what a view does to a split, no image being decoded.
+
+    The type of its second parameter declares the key that a view may have. place: steps of a view are taken from the
+    lowest to the highest. splits: those that it changes, unless its argument has one value a split or says its
+    `splits`. pixels: does it change how images look? unchanged: the argument, or keys of it, that changes nothing.
+    """
+    return _register("views", place=place, splits=list(splits), pixels=pixels, unchanged=unchanged)
 
 
 def score(*, sees: str | None, quadratic: bool = False, units: Callable[..., Any] | None = None) -> Callable:

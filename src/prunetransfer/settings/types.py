@@ -157,6 +157,16 @@ TrainPerClass = Annotated[Count, Field(description="Train images of each class."
 TestPerClass = Annotated[Count, Field(description="Test images of each class.")]
 
 
+class Most(Section):
+    """The largest numbers of images of the splits, or of pixels."""
+
+    train: Annotated[Count | None, Field(description="Of the train split.")] = None
+    test: Annotated[Count | None, Field(description="Of the test split.")] = None
+
+
+PerSplit = Annotated[Count | Most, says(allowed="a whole number at least 1, or that of each split as {train, test}")]
+
+
 class Gathered(BaseModel):
     """How images that somebody has gathered are prepared."""
 

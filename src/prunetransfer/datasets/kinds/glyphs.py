@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
-from prunetransfer.datasets.samples import SPLITS, Samples
+from prunetransfer.datasets.samples import Samples
+from prunetransfer.datasets.seen import SPLITS
 from prunetransfer.settings.registry import dataset_kind
 from prunetransfer.settings.types import Draw, TestPerClass, TrainPerClass
 

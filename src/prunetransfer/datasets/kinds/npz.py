@@ -12,7 +12,8 @@ from PIL import Image
 from pydantic import Field
 
 from prunetransfer.datasets.labels import SHOWN, Labels, numbered, of_array
-from prunetransfer.datasets.samples import SPLITS, Samples, held_out
+from prunetransfer.datasets.samples import Samples, held_out
+from prunetransfer.datasets.seen import SPLITS
 from prunetransfer.settings.registry import dataset_kind
 from prunetransfer.settings.types import Count, Draw, Gathered, Text, says
 

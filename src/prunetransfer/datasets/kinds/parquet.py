@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 from PIL.Image import Image
 from pydantic import Field
 
+from prunetransfer.datasets.drawing import Chosen
 from prunetransfer.datasets.files import decode
 from prunetransfer.datasets.labels import Labels, numbered, of_column
 from prunetransfer.datasets.samples import Samples, held_out
-from prunetransfer.datasets.views import Chosen
 from prunetransfer.settings.registry import dataset_kind
 from prunetransfer.settings.types import Draw, Encoded, Files, Text
 

@@ -10,7 +10,8 @@ from PIL import Image
 from pydantic import Field
 
 from prunetransfer.datasets.procedural import FAMILIES
-from prunetransfer.datasets.samples import SPLITS, Samples
+from prunetransfer.datasets.samples import Samples
+from prunetransfer.datasets.seen import SPLITS
 from prunetransfer.settings.registry import dataset_kind
 from prunetransfer.settings.types import Draw, Several, TestPerClass, TrainPerClass
 

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image
 
-from prunetransfer.datasets.samples import SPLITS, Samples
+from prunetransfer.datasets.samples import Samples
+from prunetransfer.datasets.seen import SPLITS
 from prunetransfer.settings.registry import dataset_kind
 from prunetransfer.settings.types import Draw, TestPerClass, TrainPerClass
 

@@ -19,9 +19,9 @@ from pydantic import Field
 from torch.utils.data import ConcatDataset
 from torchvision import datasets
 
+from prunetransfer.datasets.drawing import Chosen
 from prunetransfer.datasets.files import open_image
 from prunetransfer.datasets.samples import Samples, held_out
-from prunetransfer.datasets.views import Chosen
 from prunetransfer.settings.registry import dataset_kind
 from prunetransfer.settings.types import Draw, Encoded, says
 

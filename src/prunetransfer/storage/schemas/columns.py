@@ -49,7 +49,10 @@ OWN_SOURCES = value(
     nullable=True,
 )
 ROLE = value(
-    "role", pa.string(), "`source` if the mask or the recovery saw images of the target's dataset, else `transfer`"
+    "role",
+    pa.string(),
+    "`source` if the mask or the recovery saw images of the target's dataset, else `transfer`; `shifted` under a "
+    "condition",
 )
 OF_ROLE = key("role", pa.string(), "which targets the row is about: `source` or `transfer`")
 READOUT = key(

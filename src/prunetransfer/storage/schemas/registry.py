@@ -10,6 +10,7 @@ from prunetransfer.storage.schemas.landscape import ALIGNMENT, LANDSCAPE, PATHS,
 from prunetransfer.storage.schemas.masks import CONVERGENCE, LAYER_SPARSITY, MASK_OVERLAP, PARAMETERS
 from prunetransfer.storage.schemas.pretrainings import PRETRAINING_COMPARISONS, PRETRAININGS
 from prunetransfer.storage.schemas.safe import PREDICTED_LOSS, PREDICTED_SAFE, SAFE_SPARSITY
+from prunetransfer.storage.schemas.shift import SHIFT
 from prunetransfer.storage.schemas.training import PRETRAINING, TRAINING
 from prunetransfer.storage.schemas.verdicts import CHANGES, COMPARISONS, INTERVALS, RETENTION, VERDICTS
 
@@ -30,6 +31,7 @@ TABLES = {
     "pretrainings": PRETRAININGS,
     "pretraining_comparisons": PRETRAINING_COMPARISONS,
     "safe_sparsity": SAFE_SPARSITY,
+    "shift": SHIFT,
     "predicted_loss": PREDICTED_LOSS,
     "predicted_safe": PREDICTED_SAFE,
     "costs": COSTS,
