@@ -1,6 +1,18 @@
+def with_plugins(entry):
+    """An entry of a dataset, with what a job must know of the user's own kinds in it."""
+    if "parts" in entry:
+        return entry | {"parts": {name: with_plugins(part) for name, part in entry["parts"].items()}}
+    return entry | plugin("datasets", entry["kind"])
+
+
 def images_settings(wildcards):
-    settings = config["datasets"][wildcards.dataset]
-    return {key: value for key, value in settings.items() if key != "head"} | plugin("datasets", settings["kind"])
+    entry = config["datasets"][wildcards.dataset]
+    return with_plugins({key: value for key, value in entry.items() if key != "head"})
+
+
+def images_digest(wildcards):
+    kinds = dict.fromkeys(entry["kind"] for entry in without_parts(config["datasets"][wildcards.dataset]))
+    return code("prepare_images", *(module for kind in kinds for module in modules("datasets", kind)))
 
 
 rule prepare_images:
@@ -12,9 +24,7 @@ rule prepare_images:
     params:
         dataset=images_settings,
         data_root=config["data_root"],
-        code=lambda wildcards: code(
-            "prepare_images", *modules("datasets", config["datasets"][wildcards.dataset]["kind"])
-        ),
+        code=images_digest,
     log:
         log_of(paths.PREPARED),
     benchmark:

@@ -1,9 +1,12 @@
 # The loss of every task around the dense weights, where the config asks for it.
 LANDSCAPE = config.get("landscape")
-# Tasks are the targets, in the groups of the evaluation, and sources that are no target, alone; without labels there is
-# no loss.
+# Tasks are the targets, in the groups of the evaluation, and datasets of sources that are no target, alone; without
+# labels there is no loss.
 TASKS = TARGETS | {
-    source: [source] for source in config["sources"] if source in LABELLED and source not in config["targets"]
+    dataset: [dataset]
+    for source in config["sources"]
+    for dataset in datasets_of(source)
+    if dataset in LABELLED and dataset not in config["targets"]
 }
 TASK_NAMES = [task for group in TASKS.values() for task in group]
 
