@@ -10,12 +10,14 @@ import pytest
 MODULES = [
     "criteria.ranks",
     "curvature.diagonal",
+    "datasets.mixtures",
     "heads.knn",
     "heads.losses",
     "heads.penalty",
     "heads.ridge",
     "pruning.apply",
     "pruning.masks",
+    "stages.sequences",
 ]
 
 

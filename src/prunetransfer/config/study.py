@@ -232,8 +232,8 @@ class Study(Section):
     sources: Annotated[
         Several[Source],
         Field(
-            description="Datasets that data-based scores are computed on and recoveries are tuned on. `A then B` prunes "
-            "with A and on with B, and is called `A-then-B` in tables and files (docs/method.md)."
+            description="Datasets that data-based scores are computed on and recoveries are tuned on. `A then B` "
+            "prunes with A and on with B, and is called `A-then-B` in tables and files (docs/method.md)."
         ),
         says(allowed="a list of at least one, each the name of a dataset, or several joined by `then`, none twice"),
     ]
