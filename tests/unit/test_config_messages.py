@@ -87,8 +87,8 @@ WRONG = [
     (
         "sources/0",
         "digits then glyph",
-        "sources[0] = 'digits then glyph': no such dataset 'glyph'; defined are digits, glyphs, textures, mine. Did you "
-        "mean 'glyphs'?",
+        "sources[0] = 'digits then glyph': no such dataset 'glyph'; defined are digits, glyphs, textures, mine. "
+        "Did you mean 'glyphs'?",
     ),
     (
         "sources/0",
@@ -98,8 +98,8 @@ WRONG = [
     (
         "sources/0",
         "digits then " * 12 + "digits",
-        "sources[0] = 'digits then digits then digits then digits then digits th...: longer than the 128 characters that "
-        "fit into a file name",
+        "sources[0] = 'digits then digits then digits then digits then digits t...: longer than the 128 characters "
+        "that fit into a file name",
     ),
     (
         "datasets/mine/kind",
