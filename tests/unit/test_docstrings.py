@@ -16,6 +16,7 @@ MODULES = [
     "heads.penalty",
     "heads.ridge",
     "pruning.apply",
+    "pruning.making",
     "pruning.masks",
     "stages.sequences",
 ]

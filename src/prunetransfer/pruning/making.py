@@ -41,9 +41,9 @@ def make_in_turn(rankings: Sequence[Ranking], sparsity: float, **pattern: Any) -
     {'layer': array([[False,  True, False,  True]])}
     """
     count = len(rankings)
-    mask = make_mask(rankings[0], 1 - (1 - sparsity) ** (1 / count) if count > 1 else sparsity, **pattern)
-    for k, ranking in enumerate(rankings[1:], 2):
-        reached = 1 - (1 - sparsity) ** (k / count) if k < count else sparsity
+    first, *others = [1 - (1 - sparsity) ** (k / count) for k in range(1, count)] + [sparsity]
+    mask = make_mask(rankings[0], first, **pattern)
+    for ranking, reached in zip(rankings[1:], others, strict=True):
         found = make_mask(_among(ranking, mask), reached, **pattern)
         # Of whole units the nearest sparsity may be one that a part of the units gone would do for.
         mask = {name: keep & found[name] for name, keep in mask.items()}
