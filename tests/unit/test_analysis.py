@@ -106,6 +106,17 @@ def test_roles_say_what_the_mask_or_the_recovery_saw():
     assert tasks["role"].tolist() == ["source"] + ["transfer"] * 4
 
 
+def test_the_role_of_a_sequence_is_that_of_each_of_its_datasets():
+    own = {"few": ["all"], "letters": ["glyphs", "both"], "other": []}
+    rows = [(source, target) for source in ("all-then-glyphs", "glyphs-then-all", "both") for target in own]
+    frame = with_roles(pd.DataFrame(rows, columns=["prune_source", "target"]), own)
+    assert frame["role"].tolist() == [*["source", "source", "transfer"] * 2, "transfer", "source", "transfer"]
+    free = [row("magnitude", target, 0.1, 0.9, own_sources=name) for target, name in {"few": "all", "x": None}.items()]
+    found = with_sources(pd.DataFrame([*free, row("block", "x", 0.1, 0.9, source="all-then-b", own_sources=None)]))
+    untuned = found[found["score"] == "magnitude"].set_index(["source", "target"])["role"].to_dict()
+    assert untuned == {("all-then-b", "few"): "source", ("all-then-b", "x"): "transfer"}
+
+
 def test_without_any_source_data_free_rows_stay_transfer():
     found = with_sources(pd.DataFrame([row("magnitude", "digits", 0.1, 0.9)]))
     assert found["role"].tolist() == ["transfer"]

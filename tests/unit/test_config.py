@@ -8,6 +8,7 @@ import pytest
 from unit.configs import VALID, changed, problems
 
 from prunetransfer.config import validate_config
+from prunetransfer.config.resolving import OF_PREPARATION
 
 
 def test_fills_every_default_at_every_depth(repository, schema, root):
@@ -119,9 +120,42 @@ def test_the_head_of_a_view_is_its_base_s_unless_it_has_its_own(schema, root):
     assert "head" not in datasets["glyphs"]
 
 
+def test_a_mixture_holds_the_entries_of_its_parts(schema, root):
+    entries = {
+        "few": {"view_of": "mine", "limit": 5, "head": {"kind": "own"}},
+        "mine": {"kind": "folder", "path": "mine", "skip_unreadable": True},
+        "both": {"mixture_of": ["digits", "few"]},
+        "all": {"mixture_of": ["both", "glyphs"], "head": {"kind": "own"}},
+        "seen": {"view_of": "all", "per_class": 2},
+    }
+    datasets = validate_config(VALID | {"datasets": VALID["datasets"] | entries}, schema, root)["datasets"]
+    few = {key: value for key, value in datasets["few"].items() if key not in ("head", *OF_PREPARATION)}
+    both = {"kind": "mixture", "parts": {"digits": datasets["digits"], "few": few}}
+    assert few["selections"] and datasets["both"] == both | {"skip_unreadable": True}
+    parts = {"both": both, "glyphs": datasets["glyphs"]}
+    head = {"kind": "own", "classes": None, "views": 0}
+    assert datasets["all"] == {"kind": "mixture", "parts": parts, "skip_unreadable": True, "head": head}
+    assert list(datasets["both"]["parts"]) == ["digits", "few"]
+    assert datasets["seen"]["parts"] == parts and len(datasets["seen"]["selections"]) == 1
+
+
+def test_a_sequence_has_the_name_that_tables_have(schema, root):
+    config = VALID | {"sources": ["digits", "glyphs then digits"]}
+    assert validate_config(config, schema, root)["sources"] == ["digits", "glyphs-then-digits"]
+
+
 @pytest.mark.parametrize(
     ("entry", "line"),
     [
+        ({"mixture_of": ["digits", "a"]}, ".mixture_of[1] = 'a': a mixture of itself: a → a"),
+        ({"mixture_of": ["digits", "b"]}, ".mixture_of[1] = 'b': a mixture of itself: a → b → a"),
+        ({"mixture_of": ["digits", "zebras"]}, ".mixture_of[1] = 'zebras': no such dataset; defined are digits, "),
+        ({"mixture_of": ["digits"]}, ".mixture_of = ['digits']: must be a list of at least two, each the name of a "),
+        ({"mixture_of": ["digits", "digits"]}, ".mixture_of[1] = 'digits': is there twice"),
+        ({"mixture_of": "digits"}, ".mixture_of = 'digits': must be a list of at least two, each the name of a "),
+        ({"mixture_of": None}, ".mixture_of = null: must be a list of at least two, each the name of a dataset"),
+        ({"mixture_of": ["digits", "mine"], "limit": 3}, ".limit = 3: no such key; allowed are mixture_of, head"),
+        ({"kind": "mixture", "parts": {}}, ".kind = 'mixture': no such key; allowed are mixture_of, head"),
         ({"view_of": "a"}, ".view_of = 'a': a view of itself: a → a"),
         ({"view_of": "b"}, ".view_of = 'b': a view of itself: a → b → a"),
         ({"view_of": "digit"}, ".view_of = 'digit': no such dataset; defined are digits, glyphs, "),
@@ -141,4 +175,20 @@ def test_a_wrong_entry_of_the_datasets_is_explained(entry, line, schema, root):
     others = VALID["datasets"] | {"b": {"view_of": "a"}}
     lines = problems(VALID | {"datasets": others | {"a": entry}}, schema, root)
     assert lines[0].startswith("datasets.a" + line)
-    assert all(line.startswith("datasets.b.view_of = 'a': a view of itself") for line in lines[1:])
+    assert all(line.startswith("datasets.b.view_of = 'a': a view of itself") for line in lines[1:] if ".b" in line)
+
+
+def test_what_a_sequence_has_not_is_refused_where_there_is_no_other_source(schema, root):
+    stepped = {"score": "features", "steps": {"rounds": 2, "between": "moments"}}
+    config = VALID | {
+        "sources": ["digits then glyphs"],
+        "scores": {"stepped": stepped, "magnitude": {}, "features": {}},
+        "masks": {"global": {}, "nm": {"pattern": "2:4", "scores": ["features"]}, "free": {"pattern": "1:2"}},
+        "recoveries": {"none": {}, "moments": {}},
+    }
+    assert problems(config, schema, root) == [
+        "scores.stepped.steps: is not combined with a sequence, and `sources` has no dataset alone",
+        "masks.nm.pattern = '2:4': has no masks that a sequence reaches step by step, and `sources` has no dataset "
+        "alone; allowed are channels, unstructured",
+    ]
+    validate_config(config | {"sources": ["digits then glyphs", "textures"]}, schema, root)

@@ -11,10 +11,12 @@ from prunetransfer.config.labels import labelled, reads_labels
 DATASETS = VALID["datasets"] | {
     "made": {"kind": "procedural", "families": ["noise"]},
     "part": {"view_of": "made", "limit": 10},
+    "mixed": {"mixture_of": ["digits", "part"]},
+    "both": {"mixture_of": ["digits", "glyphs"]},
 }
 NO_TASK = (
     "has no labels, so it may only be a source or stand beside one; datasets with labels are digits, glyphs, textures, "
-    "mine"
+    "mine, both"
 )
 RECIPE = VALID["pretrain"]["own"]
 
@@ -27,9 +29,12 @@ def study(**keys) -> dict:
 def test_such_a_dataset_and_a_view_of_it_may_be_sources(schema, root):
     config = validate_config(study(sources=["digits", "made", "part"]), schema, root)
     needs = {kind: node["needs"] for kind, node in schema["$defs"]["datasets"].items() if "needs" in node}
-    assert labelled(config["datasets"], needs) == ["digits", "glyphs", "textures", "mine"]
+    assert labelled(config["datasets"], needs) == ["digits", "glyphs", "textures", "mine", "both"]
     free = {"scores": {"features": {}, "magnitude": {}}, "recoveries": {"none": {}, "reconstruct": {}}}
     validate_config(study(sources=["made"], **free), schema, root)
+    # After a sequence the last dataset alone is read.
+    tuned = {"scores": {"features": {}}, "recoveries": {"none": {}, "finetune": {"epochs": 1}}}
+    validate_config(study(sources=["made then digits"], **tuned), schema, root)
     own = RECIPE | {"dataset": "made", "objective": "dino"}
     validate_config(study(pretrain={"own": own}), schema, root)
 
@@ -39,6 +44,14 @@ def test_such_a_dataset_and_a_view_of_it_may_be_sources(schema, root):
     [
         ({"targets": ["digits", "made"]}, [f"targets[1] = 'made': {NO_TASK}"]),
         ({"targets": ["part", "digits"]}, [f"targets[0] = 'part': {NO_TASK}"]),
+        ({"targets": ["both", "mixed"]}, [f"targets[1] = 'mixed': {NO_TASK}"]),
+        (
+            {"sources": ["digits then made"], "recoveries": {"none": {}}, "scores": {"mine": {"score": "diagonal"}}},
+            [
+                "scores.mine.score = 'diagonal': reads labels, which no source has (digits-then-made); allowed are "
+                "features, magnitude, random, sparsegpt, synflow, wanda"
+            ],
+        ),
         (
             {"pretrain": {"own": RECIPE | {"dataset": "part"}}},
             [

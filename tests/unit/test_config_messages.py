@@ -15,6 +15,7 @@ from prunetransfer.config import validate_config
 SCHEMA = json.loads((Path(__file__).parents[2] / "workflow/schemas/config.schema.json").read_text(encoding="utf-8"))
 SCORES = ", ".join(SCHEMA["$defs"]["scores"])
 BLOCK = ", ".join(SCHEMA["$defs"]["scores"]["block"]["properties"])
+DATASET = f"{NAME}, without -then-, which joins the datasets of a sequence"
 HEADS = "one of ridge, logistic (own is the head of a dataset, `datasets.NAME.head`)"
 WRONG = [
     ("masks", {"nm": {"pattern": "4:2"}}, "masks.nm.pattern = '4:2': n must be below m, as in 2:4"),
@@ -37,8 +38,9 @@ WRONG = [
     ("study", 2024, f"study = 2024: must be {NAME} (put it in quotes)"),
     ("study", True, f"study = true: must be {NAME} (put it in quotes)"),
     ("data_root", "", "data_root = '': must be text that is not empty"),
-    ("datasets/a@b", {"kind": "digits"}, f"datasets.a@b = 'a@b': must be {NAME}"),
-    ("datasets/", {"kind": "digits"}, f"datasets.'' = '': must be {NAME}"),
+    ("datasets/a@b", {"kind": "digits"}, f"datasets.a@b = 'a@b': must be {DATASET}"),
+    ("datasets/", {"kind": "digits"}, f"datasets.'' = '': must be {DATASET}"),
+    ("datasets/a-then-b", {"kind": "digits"}, f"datasets.a-then-b = 'a-then-b': must be {DATASET}"),
     ("datasets/7", {"kind": "digits", "seed": -1}, "datasets.7.seed = -1: must be at least 0 and at most 4294967295"),
     (
         "datasets/digits/sed",
@@ -83,6 +85,23 @@ WRONG = [
     ),
     ("sources/0", "zebras", "sources[0] = 'zebras': no such dataset; defined are digits, glyphs, textures, mine"),
     (
+        "sources/0",
+        "digits then glyph",
+        "sources[0] = 'digits then glyph': no such dataset 'glyph'; defined are digits, glyphs, textures, mine. "
+        "Did you mean 'glyphs'?",
+    ),
+    (
+        "sources/0",
+        "digits-then-glyphs",
+        "sources[0] = 'digits-then-glyphs': no such dataset; a sequence is written 'digits then glyphs'",
+    ),
+    (
+        "sources/0",
+        "digits then " * 12 + "digits",
+        "sources[0] = 'digits then digits then digits then digits then digits t...: longer than the 128 characters "
+        "that fit into a file name",
+    ),
+    (
         "datasets/mine/kind",
         "foldr",
         "datasets.mine.kind = 'foldr': no such kind; defined are digits, folder, glyphs, huggingface, npz, parquet, "
@@ -92,7 +111,8 @@ WRONG = [
     (
         "datasets/mine/kind",
         ...,
-        "datasets.mine.kind: missing; must be the name of a kind, or view_of the name of a dataset",
+        "datasets.mine.kind: missing; must be the name of a kind; or view_of, the name of a dataset, or mixture_of, a "
+        "list of names",
     ),
     (
         "scores/diagnal",
@@ -245,7 +265,11 @@ WRONG = [
     ("scores", ["block"], "scores = ['block']: must be a mapping with at least one entry"),
     ("scores/diagonal", [], "scores.diagonal = []: must be a mapping with the keys score or nothing"),
     ("head", None, "head = null: must be a mapping with the keys kind, alpha"),
-    ("datasets/digits", None, "datasets.digits = null: must be a mapping with the dataset's kind, or with view_of"),
+    (
+        "datasets/digits",
+        None,
+        "datasets.digits = null: must be a mapping with the dataset's kind, or with view_of or mixture_of",
+    ),
     (
         "backbones/net",
         None,

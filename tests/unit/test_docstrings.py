@@ -10,12 +10,15 @@ import pytest
 MODULES = [
     "criteria.ranks",
     "curvature.diagonal",
+    "datasets.mixtures",
     "heads.knn",
     "heads.losses",
     "heads.penalty",
     "heads.ridge",
     "pruning.apply",
+    "pruning.making",
     "pruning.masks",
+    "stages.sequences",
 ]
 
 

@@ -20,11 +20,14 @@ from prunetransfer.config import ConfigError, validate_config, validation
 from prunetransfer.config.data_configs import KEYS
 from prunetransfer.datasets.downloads import folder_of, origin
 from prunetransfer.pruning.names import decimal, mask_name
+from prunetransfer.stages.sequences import datasets_of
 
 MORE = {
     "datasets": {
         "half": {"view_of": "mine", "limit": {"train": 10}},
         "quarter": {"view_of": "half", "classes": [0, "b"]},
+        "both": {"mixture_of": ["digits", "quarter"]},
+        "part": {"view_of": "both", "limit": 9},
         "cifar": {"kind": "torchvision", "name": "CIFAR10"},
         "hub": {"kind": "huggingface", "name": "uoft-cs/cifar10", "subset": "plain"},
     },
@@ -44,6 +47,8 @@ NAMES = [
     "moments",
     "broad+moments",
     "view_of",
+    "mixture_of",
+    "digits then half",
 ]
 ODD = [
     "",
@@ -180,8 +185,9 @@ def test_any_config_is_accepted_or_refused_in_words(schema, root, config):
     assert yaml.safe_load(yaml.safe_dump(accepted)) == accepted
     for part in parts_of_paths(accepted):
         assert re.fullmatch(r"[A-Za-z0-9_][\w.@+-]*", part, re.ASCII) and len(part) <= 200, part
-    assert set(accepted["sources"]) | set(accepted["targets"]) <= accepted["datasets"].keys()
-    assert all("view_of" not in entry for entry in accepted["datasets"].values())
+    seen = {name for source in accepted["sources"] for name in datasets_of(source)}
+    assert seen | set(accepted["targets"]) <= accepted["datasets"].keys()
+    assert not any(entry.keys() & {"view_of", "mixture_of"} for entry in accepted["datasets"].values())
     grid = {sparsity for entry in accepted["masks"].values() for sparsity in entry["sparsities"]}
     for recovery in accepted["recoveries"].values():
         assert set(recovery.get("sparsities", [])) <= grid | set(accepted["sparsities"])

@@ -22,6 +22,11 @@ DATASETS = {
     "last": {"view_of": "numbered", "classes": [1, 0]},
     "beyond": {"view_of": "photos", "classes": [2, 3]},
     "digits": {"kind": "digits"},
+    "pets-and-digits": {"mixture_of": ["pets", "digits"]},
+    "more": {"mixture_of": ["pets-and-digits", "glyphs"]},
+    "threes": {"view_of": "pets-and-digits", "classes": ["digits: 3", "digits: 4"]},
+    "numbers": {"view_of": "pets-and-digits", "classes": [0, 1]},
+    "cat-and-one": {"view_of": "more", "classes": ["pets-and-digits: pets: cat", "pets-and-digits: digits: 1"]},
     "digits-again": {"kind": "digits", "seed": 1},
     "letters": {"kind": "glyphs", "train_per_class": 5, "seed": 2},
     "glyphs": {"kind": "glyphs"},
@@ -62,6 +67,19 @@ def datasets(schema, root):
         ("mnist", "letters-of-emnist", False),
         ("letters-of-emnist", "digits-of-emnist", True),  # cut from the same scans
         ("file", "files", True),
+        ("pets-and-digits", "digits-again", True),  # a mixture shows what its parts show
+        ("pets-and-digits", "photos", True),
+        ("pets-and-digits", "cars", False),
+        ("pets-and-digits", "more", True),
+        ("more", "letters", True),
+        ("more", "mnist", False),
+        ("threes", "digits", True),
+        ("threes", "photos", False),  # all its classes are of another part
+        ("numbers", "photos", True),  # a number may be a class of any part
+        ("numbers", "digits", True),
+        ("cat-and-one", "dogs", True),
+        ("cat-and-one", "threes", False),
+        ("cat-and-one", "glyphs", False),
     ],
 )
 def test_entries_show_the_same_images_whatever_they_are_called(datasets, name, other, same):
@@ -71,6 +89,13 @@ def test_entries_show_the_same_images_whatever_they_are_called(datasets, name, o
 def test_each_task_has_the_sources_that_it_shares_images_with(datasets):
     found = own_sources(datasets, ["few", "pets", "digits"], ["photos", "cars", "digits-again", "mnist"])
     assert found == {"photos": ["few", "pets"], "cars": ["few"], "digits-again": ["digits"], "mnist": []}
+
+
+def test_of_a_sequence_each_dataset_is_listed_and_of_a_mixture_itself(datasets):
+    sources = ["digits-then-pets", "pets-and-digits", "digits"]
+    found = own_sources(datasets, sources, ["digits-again", "photos", "glyphs"])
+    both = "pets-and-digits"
+    assert found == {"digits-again": ["digits", both], "photos": ["pets", both], "glyphs": []}
 
 
 def test_of_a_kind_that_is_not_listed_every_setting_decides_but_what_draws_and_labels():

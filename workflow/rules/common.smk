@@ -19,6 +19,7 @@ from prunetransfer.config.pins import pin
 from prunetransfer.config.plugins import needs
 from prunetransfer.config.reading import from_command_line, refuse_duplicate_keys
 from prunetransfer.datasets.downloads import folder_of, origin
+from prunetransfer.datasets.mixtures import without_parts
 from prunetransfer.datasets.origins import own_sources
 from prunetransfer.datasets.seen import same_train, shifts
 from prunetransfer.stages.code_digest import code_digest, short_digest
@@ -29,6 +30,7 @@ from prunetransfer.settings.registry import module_of
 from prunetransfer.stages import paths
 from prunetransfer.stages.environment import begin, prepare
 from prunetransfer.stages.jobs import Job
+from prunetransfer.stages.sequences import datasets_of, is_sequence
 
 SCHEMA = load_schema(ROOT / "workflow/schemas/config.schema.json")
 
@@ -63,7 +65,9 @@ TARGETS = {
     for group in [config["targets"][start : start + config["targets_per_job"]]]
 }
 # Whose train images and head each dataset's are: a view that changes test images alone has those of its base.
-SAME_TRAIN = same_train(config["datasets"], [*config["sources"], *config["targets"]], NEEDS["views"])
+# The datasets of all sources, those of sequences one by one.
+SEEN = list(dict.fromkeys(dataset for source in config["sources"] for dataset in datasets_of(source)))
+SAME_TRAIN = same_train(config["datasets"], [*SEEN, *config["targets"]], NEEDS["views"])
 SHIFTS = shifts(config["datasets"], config["targets"], NEEDS["views"])
 LABELLED = labelled(config["datasets"], NEEDS["datasets"])
 # Keys of an entry that say where it is tried, which is the study's affair, and no setting of what it does.
@@ -174,9 +178,9 @@ def beside(entry, source, backbone):
     return [images(dataset, backbone, "train") for dataset in entry.get("beside", ()) if dataset != source]
 
 
-def sources_of(*needs):
-    """The sources that scores or recoveries of these needs are given: without labels, only if none of them reads any."""
-    return [source for source in config["sources"] if source in LABELLED or not any(map(reads_labels, needs))]
+def may_see(source, *needs):
+    """Whether scores or recoveries of these needs are given a source: without labels, only if none of them reads any."""
+    return set(datasets_of(source)) <= set(LABELLED) or not any(map(reads_labels, needs))
 
 
 def recovery_needs(recovery):
@@ -185,23 +189,39 @@ def recovery_needs(recovery):
 
 
 def criteria():
-    """Every score with every source that it is computed on, or that steps are recovered with; other scores alone."""
+    """Every score with every source that it is computed on, or that steps are recovered with; other scores alone.
+
+    Steps are recovered with one dataset, not with a sequence.
+    """
     for score in config["scores"]:
         if seen_by(score) is None and not steps(score):
             yield score
         else:
-            yield from (f"{score}@{source}" for source in sources_of(NEEDS["scores"][score_function(score)]))
+            needs = NEEDS["scores"][score_function(score)]
+            own = [source for source in config["sources"] if not (steps(score) and is_sequence(source))]
+            yield from (f"{score}@{source}" for source in own if may_see(source, needs))
+
+
+def scored(criterion):
+    """The criteria whose scores the masks of one are made from, in order: for a sequence, those of its datasets."""
+    job = Job.parse({"criterion": criterion})
+    return [f"{job.score}@{dataset}" for dataset in datasets_of(job.prune_source)] if job.prune_source else [criterion]
 
 
 def recoveries(backbone, criterion):
-    """Every recovery of a criterion: tuned on the criterion's own source, or on each where it is data-free."""
+    """Every recovery of a criterion: tuned on the criterion's own source, or on each where it is data-free.
+
+    After a sequence only its last dataset is at hand.
+    """
     job = Job.parse({"criterion": criterion})
+    sources = [job.prune_source] if job.prune_source else config["sources"]
+    at_hand = dict.fromkeys(datasets_of(source)[-1] for source in sources)
     for recovery, settings in config["recoveries"].items():
         if recovery == "none":
             yield recovery
         elif backbone in settings["backbones"] and job.score in settings["scores"]:
-            own = sources_of(*recovery_needs(recovery))
-            yield from (f"{recovery}@{tuned_on}" for tuned_on in own if job.prune_source in (None, tuned_on))
+            needs = recovery_needs(recovery)
+            yield from (f"{recovery}@{dataset}" for dataset in at_hand if may_see(dataset, *needs))
 
 
 def seeds(criterion, recovery="none"):
@@ -211,13 +231,14 @@ def seeds(criterion, recovery="none"):
 
 
 def masks(backbone, criterion, recovery="none"):
-    """What the masks of a criterion are called that a recovery is tried on."""
+    """What the masks of a criterion are called that a recovery is tried on; a sequence has those made in steps."""
     job = Job.parse({"criterion": criterion, "recovery": recovery})
     tried = config["recoveries"][job.recovery]
     return [
         mask_name(name, sparsity)
         for name, entry in config["masks"].items()
         if backbone in entry["backbones"] and job.score in entry["scores"] and name in tried.get("masks", [name])
+        if NEEDS["masks"][registered_name(entry["pattern"])]["steps"] or not is_sequence(job.prune_source)
         for sparsity in entry["sparsities"]
         if sparsity in tried.get("sparsities", [sparsity])
     ]
@@ -273,7 +294,7 @@ def head(dataset, backbone):
 
 def download_records(*datasets):
     """What the download stage leaves, beside the folder of files: one for each download that the datasets need."""
-    entries = [config["datasets"][dataset] for dataset in datasets]
+    entries = [entry for dataset in datasets for entry in without_parts(config["datasets"][dataset])]
     origins = [origin(entry, NEEDS["datasets"][entry["kind"]]["downloaded_by"]) for entry in entries]
     return {f"{folder_of(files)}.json": files for files in origins if files}
 

@@ -17,7 +17,7 @@ def names():
     return {
         "backbone": list(config["backbones"]),
         "dataset": list(config["datasets"]),
-        "criterion": list(criteria()),
+        "criterion": list(dict.fromkeys(own for criterion in criteria() for own in [criterion, *scored(criterion)])),
         "recovery": used,
         "targets": list(TASKS),
         "seed": [str(seed) for seed in config["seeds"]],

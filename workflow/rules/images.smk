@@ -1,14 +1,29 @@
+def with_plugins(entry):
+    """An entry of a dataset, with what a job must know of the user's own kinds in it."""
+    if "parts" in entry:
+        return entry | {"parts": {name: with_plugins(part) for name, part in entry["parts"].items()}}
+    return entry | plugin("datasets", entry["kind"])
+
+
 def images_settings(wildcards):
-    settings = config["datasets"][wildcards.dataset]
-    return {key: value for key, value in settings.items() if key != "head"} | plugin("datasets", settings["kind"])
-
-
-def images_code(wildcards):
-    """The digest of what prepares a dataset: its kind, and the steps of the views that it is seen through."""
     entry = config["datasets"][wildcards.dataset]
-    steps = {name for selection in entry.get("selections", ()) for name in selection if name in NEEDS["views"]}
-    views = [module for step in sorted(steps) for module in modules("views", step)]
-    return code("prepare_images", *modules("datasets", entry["kind"]), *views)
+    return with_plugins({key: value for key, value in entry.items() if key != "head"})
+
+
+def selections(entry):
+    """Those of an entry's views and of its parts'."""
+    yield from entry.get("selections", ())
+    for part in entry.get("parts", {}).values():
+        yield from selections(part)
+
+
+def images_digest(wildcards):
+    """The digest of what prepares a dataset: its kinds, and the steps of the views that it is seen through."""
+    entry = config["datasets"][wildcards.dataset]
+    kinds = dict.fromkeys(part["kind"] for part in without_parts(entry))
+    steps = {step for selection in selections(entry) for step in selection if step in NEEDS["views"]}
+    used = [("datasets", kind) for kind in kinds] + [("views", step) for step in sorted(steps)]
+    return code("prepare_images", *(module for section, name in used for module in modules(section, name)))
 
 
 # Whose train images are another dataset's has no more than test images to prepare.
@@ -31,7 +46,7 @@ for prepares, (splits, datasets) in PREPARED.items():
         params:
             dataset=images_settings,
             data_root=config["data_root"],
-            code=images_code,
+            code=images_digest,
         log:
             log_of(paths.PREPARED),
         benchmark:

@@ -1,12 +1,12 @@
 # The loss of every task around the dense weights, where the config asks for it.
 LANDSCAPE = config.get("landscape")
-# Tasks are the targets, in the groups of the evaluation, and sources that are no target, alone; without labels there is
-# no loss. Of datasets with the same train images one is a task: their losses would be the same.
+# Tasks are the targets, in the groups of the evaluation, and datasets of sources that are no target, alone; without
+# labels there is no loss. Of datasets with the same train images one is a task: their losses would be the same.
 TASKS = {
     "+".join(tasks): tasks
     for group in [
         *TARGETS.values(),
-        *([source] for source in config["sources"] if source in LABELLED and source not in config["targets"]),
+        *([dataset] for dataset in SEEN if dataset in LABELLED and dataset not in config["targets"]),
     ]
     if (tasks := [task for task in group if SAME_TRAIN[task] == task])
 }

@@ -1,16 +1,17 @@
 IN_STEPS = [score for score in config["scores"] if steps(score)]
 
 
-def ranking(wildcards):
-    """The score, and, where the mask takes whole units out, these with their scores."""
+def rankings(wildcards):
+    """The scores that weights are ranked by in turn, and, where the mask takes whole units out, these with theirs."""
+    jobs = [dict(wildcards) | {"criterion": criterion} for criterion in scored(wildcards.criterion)]
     units = units_of(wildcards)
-    return units | ({"unit_scores": file(paths.UNIT_SCORE, **wildcards)} if units else {})
+    of_units = {"unit_scores": [file(paths.UNIT_SCORE, **job) for job in jobs]} if units else {}
+    return units | of_units | {"scores": [file(paths.SCORE, **job) for job in jobs]}
 
 
 rule build_mask:
     input:
-        unpack(ranking),
-        scores=RESULTS / paths.SCORE,
+        unpack(rankings),
     output:
         RESULTS / paths.MASK,
     wildcard_constraints:
@@ -25,7 +26,7 @@ rule build_mask:
         costs_of(paths.MASK)
     localrule: True
     resources:
-        **resources(mem_mb=1000, minutes=10),
+        **resources(mem_mb=lambda wildcards: 1000 * len(scored(wildcards.criterion)), minutes=10),
     script:
         "../scripts/build_mask.py"
 

@@ -25,7 +25,9 @@ SCORED = [
     for criterion in criteria()
     for seed in seeds(criterion)
 ]
-ALL_SCORES = [file(paths.SCORE, **job) for job in SCORED]
+# A sequence has no score of its own: its masks are made from those of its datasets.
+WITH_SCORES = [job for job in SCORED if not is_sequence(Job.parse(job).prune_source)]
+ALL_SCORES = [file(paths.SCORE, **job) for job in WITH_SCORES]
 MASKED = [job | dict(mask=mask) for job in SCORED for mask in masks_of(job)]
 MASKS = [file(paths.MASK, **job) for job in MASKED]
 TRAINED = [
@@ -91,7 +93,7 @@ TABLE_STAGES = {
         reads=dict(
             scores=[
                 file(paths.SCORE, **job)
-                for job in SCORED
+                for job in WITH_SCORES
                 if Job.parse(job).prune_source and is_swept(Job.parse(job).score)
             ]
         ),

@@ -1,6 +1,6 @@
-"""Keep the weights of highest score, as the mask's pattern allows."""
+"""Keep the weights of highest score, as the mask's pattern allows; of a sequence, with one source after the other."""
 
-from prunetransfer.pruning.making import make_mask
+from prunetransfer.pruning.making import make_in_turn
 from prunetransfer.pruning.masks import write_mask
 from prunetransfer.pruning.ranking import Ranking
 from prunetransfer.stages.stage import stage
@@ -9,9 +9,9 @@ from prunetransfer.structure.units import read_units
 
 with stage(snakemake):
     asked, files = snakemake.params.mask, snakemake.input
-    ranking = Ranking(read_tensors(files.scores))
+    rankings = [Ranking(read_tensors(file)) for file in files.scores]
     if files.get("units"):
-        unit_scores = read_tensors(files.unit_scores)
-        in_order = [unit_scores[str(place)] for place in range(len(unit_scores))]
-        ranking = Ranking(ranking.scores, read_units(files.units), in_order)
-    write_mask(snakemake.output[0], make_mask(ranking, asked["sparsity"], **snakemake.params.pattern), asked)
+        units, of_units = read_units(files.units), [read_tensors(file) for file in files.unit_scores]
+        in_order = [[scores[str(place)] for place in range(len(scores))] for scores in of_units]
+        rankings = [Ranking(of.scores, units, own) for of, own in zip(rankings, in_order, strict=True)]
+    write_mask(snakemake.output[0], make_in_turn(rankings, asked["sparsity"], **snakemake.params.pattern), asked)

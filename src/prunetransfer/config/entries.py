@@ -1,6 +1,7 @@
 """What stands under a name of the user's in a study's config: a backbone, a dataset, a score, a recipe.
 
 For the generation of the schema (`config.schema`) alone, as `config.study`. Keywords beside those of `settings.types`:
+sequence (the value is the name of a dataset in that section of the config, or several joined by `then`),
 between (a recovery that reads no labels), refinable (the last mask is refined only where that is a reconstruct), pinned
 (the file of a package has a digest), published (timm has weights of its own architectures alone), substitution (a
 regular expression and its replacement).
@@ -13,6 +14,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from prunetransfer.settings.types import (
+    END,
+    WORD,
     Count,
     DatasetName,
     Patterns,
@@ -23,7 +26,17 @@ from prunetransfer.settings.types import (
     Text,
     says,
 )
+from prunetransfer.stages.sequences import JOINT
 
+DatasetKey = Annotated[
+    str,
+    says(
+        pattern=f"^(?!.*{JOINT}){WORD}{END}",
+        allowed="text of at most 64 letters, digits and - _ . that starts with a letter, a digit or _, without "
+        f"{JOINT}, which joins the datasets of a sequence",
+    ),
+]
+Source = Annotated[str, says(sequence="datasets", allowed="the name of a dataset, or several joined by `then`")]
 OF_MODEL = says(default_of_model=True)
 Substitution = Annotated[
     dict[str, str],
@@ -166,13 +179,19 @@ class OwnHead(Section):
     ] = None
 
 
-class Dataset(BaseModel, json_schema_extra={"allowed": "a mapping with the dataset's kind, or with view_of"}):
+class Dataset(
+    BaseModel, json_schema_extra={"allowed": "a mapping with the dataset's kind, or with view_of or mixture_of"}
+):
     """A task."""
 
     kind: Annotated[
         str,
         Field(description="Where the images come from, a function of `prunetransfer.datasets.kinds` or of a plugin."),
-        says(noun="kind", among="$datasets", allowed="the name of a kind, or view_of the name of a dataset"),
+        says(
+            noun="kind",
+            among="$datasets",
+            allowed="the name of a kind; or view_of, the name of a dataset, or mixture_of, a list of names",
+        ),
     ]
     head: OwnHead = None
 
@@ -183,6 +202,18 @@ class View(Section):
     view_of: Annotated[DatasetName, Field(description="The dataset, which may be a view itself.")]
     head: OwnHead = None
     seed: Annotated[Seed, Field(description="Seed of what is drawn.")] = 0
+
+
+class Mixture(Section):
+    """The images of several datasets as one, with the classes of all: class `3` of `digits` is `digits: 3`. It has no
+    labels where one of them has none."""
+
+    mixture_of: Annotated[
+        Annotated[list[DatasetName], Field(min_length=2), says(uniqueItems=True)],
+        Field(description="The datasets, in the order that their images and classes get; views and mixtures too."),
+        says(allowed="a list of at least two, each the name of a dataset, none twice"),
+    ]
+    head: OwnHead = None
 
 
 class Score(BaseModel):

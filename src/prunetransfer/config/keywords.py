@@ -16,11 +16,13 @@ from jsonschema import Draft202012Validator, ValidationError, validators
 
 from prunetransfer.config.architectures import unknown_architecture, unknown_weights
 from prunetransfer.config.factories import is_factory, unknown_factory
+from prunetransfer.config.resolving import way_back
 from prunetransfer.config.words import allowed
 from prunetransfer.models.packages import PREFIX, package_file, shipped
 from prunetransfer.pruning.names import N_OF_M, is_n_of_m, own_sparsity
 from prunetransfer.runtime.messages import nearest, no_such
 from prunetransfer.stages.code_digest import file_digest
+from prunetransfer.stages.sequences import JOINT, WRITTEN, datasets_of, source_name
 
 Errors = Iterator[ValidationError]
 
@@ -36,6 +38,7 @@ class Study:
 
 # Sources of weights that are no file.
 MADE = ("timm", "random", "pretrain")
+LONGEST_SOURCE = 128  # after a score and @, or a chain of recoveries and @
 LONGEST_FILE_NAME = 200  # file systems allow 255 with every ending
 
 KEYWORDS: dict[str, Callable[[Study], Callable]] = {}
@@ -164,14 +167,25 @@ def _missing(study: Study, rule: str, value: str, what: str, is_there: Callable[
 
 
 @keyword(dict)
-def views(study: Study, validator, rule: bool, value: dict, node: dict) -> Errors:
+def made_from(study: Study, validator, rule: bool, value: dict, node: dict) -> Errors:
     for name in value:
-        chain = [name]
-        while isinstance(base := dig(value, chain[-1], "view_of"), str) and base not in chain:
-            chain.append(base)
-        if base == name:
-            message = f"a view of itself: {' → '.join([*chain, name])}"
-            yield ValidationError(message, path=[name, "view_of"], instance=chain[1] if chain[1:] else name)
+        if way := way_back(value, name):
+            place, what = [name, "view_of"], "a view"
+            if "view_of" not in value[name]:
+                place, what = [name, "mixture_of", value[name]["mixture_of"].index(way[1])], "a mixture"
+            yield ValidationError(f"{what} of itself: {' → '.join(way)}", path=place, instance=way[1])
+
+
+@keyword(str)
+def sequence(study: Study, validator, rule: str, value: str, node: dict) -> Errors:
+    known, names = dig(study.config, rule), value.split(WRITTEN)
+    for name in names if isinstance(known, dict) else ():
+        if JOINT in name:
+            yield ValidationError(f"no such dataset; a sequence is written {WRITTEN.join(datasets_of(name))!r}")
+        elif name not in known:
+            yield ValidationError(no_such(f"dataset {name!r}" if names[1:] else "dataset", name, known))
+    if len(source_name(value)) > LONGEST_SOURCE:
+        yield ValidationError(f"longer than the {LONGEST_SOURCE} characters that fit into a file name")
 
 
 @keyword(dict)

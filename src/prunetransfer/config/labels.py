@@ -5,20 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from prunetransfer.config.resolving import resolved
 from prunetransfer.config.words import path
+from prunetransfer.datasets.mixtures import without_parts
 from prunetransfer.runtime.messages import show, words
+from prunetransfer.stages.sequences import datasets_of
 
-Definitions = Mapping[str, Mapping[str, Any]]  # section → name → its node of the schema, with what it needs
+Needs = Mapping[str, Mapping[str, Any]]  # section → name → what it needs
 
 
 def labelled(datasets: Mapping[str, Mapping[str, Any]], needs: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """The datasets whose labels are a task. needs: kind → what it needs; a view is as its base."""
+    """The datasets whose labels are a task; a mixture's are, if those of all its parts are.
 
-    def kind(name: str) -> str:
-        entry = datasets[name]
-        return kind(entry["view_of"]) if "view_of" in entry else entry["kind"]
-
-    return [name for name in datasets if needs[kind(name)]["labelled"]]
+    datasets: of a validated config, views and mixtures resolved; needs: kind → what it needs.
+    """
+    return [
+        name for name, entry in datasets.items() if all(needs[of["kind"]]["labelled"] for of in without_parts(entry))
+    ]
 
 
 def reads_labels(needs: Mapping[str, Any]) -> bool:
@@ -26,19 +29,16 @@ def reads_labels(needs: Mapping[str, Any]) -> bool:
     return needs["labels"] if "labels" in needs else needs["sees"] == "labels"
 
 
-def without_labels(config: Mapping[str, Any], definitions: Definitions) -> list[str]:
+def without_labels(config: Mapping[str, Any], needs: Needs) -> list[str]:
     """A line for each place of a config that wants labels of a dataset which has none.
 
-    config: one that follows the schema, with its defaults; definitions: the schema's `$defs`.
+    config: one that follows the schema, with its defaults; needs: section → name → what it needs.
     """
-    needs = {
-        section: {k: v["needs"] for k, v in known.items() if "needs" in v} for section, known in definitions.items()
-    }
-    with_labels = labelled(config["datasets"], needs["datasets"])
+    with_labels = labelled(resolved(config["datasets"]), needs["datasets"])
     return [f"{path(at)} = {show(value)}: {wrong}" for at, value, wrong in _wrong(config, needs, with_labels)]
 
 
-def _wrong(config: Mapping[str, Any], needs: Definitions, with_labels: list[str]) -> Iterator[tuple[list, Any, str]]:
+def _wrong(config: Mapping[str, Any], needs: Needs, with_labels: list[str]) -> Iterator[tuple[list, Any, str]]:
     """Place, value, what is wrong with it."""
     others = words(with_labels) or "none"
     has_none = f"has no labels, so it may only be a source or stand beside one; datasets with labels are {others}"
@@ -53,9 +53,11 @@ def _wrong(config: Mapping[str, Any], needs: Definitions, with_labels: list[str]
     for name, entry in config["datasets"].items():
         if "head" in entry and name not in with_labels:
             yield ["datasets", name, "head", "kind"], entry["head"]["kind"], "must be left out, as it has no labels"
-    if set(config["sources"]) & set(with_labels):
-        return
-    for section, key in {"scores": "score", "recoveries": "recovery"}.items():
+    # A score reads the labels of all datasets of a sequence, a recovery those of the last.
+    read = {"scores": ("score", slice(None)), "recoveries": ("recovery", slice(-1, None))}
+    for section, (key, seen) in read.items():
+        if any(set(datasets_of(source)[seen]) <= set(with_labels) for source in config["sources"]):
+            continue
         free = [name for name, of in needs[section].items() if not reads_labels(of)]
         for name, entry in config[section].items():
             if key in entry and entry[key] not in free:

@@ -14,7 +14,7 @@ from typing import Any
 
 from pydantic import BaseModel, create_model
 
-from prunetransfer.config.entries import Dataset, Quadratic, Recipe, Score, Unlabelled, View
+from prunetransfer.config.entries import Dataset, Mixture, Quadratic, Recipe, Score, Unlabelled, View
 from prunetransfer.config.study import Study
 from prunetransfer.config.tried import Chain, Mask, Nothing, Recovery
 from prunetransfer.config.words import types
@@ -38,7 +38,7 @@ def config_schema() -> dict[str, Any]:
     steps = sorted(REGISTRY["views"].items(), key=lambda step: step[1].needs["place"])
     keys = {name: _field(_told(entry.function), entry.function) for name, entry in steps}
     view = create_model("View", __base__=View, __doc__=View.__doc__, **keys)
-    entries["datasets"]["view"] = node_of(view)
+    entries["datasets"] |= {"view": node_of(view), "mixture": node_of(Mixture)}
     entries["recoveries"] |= {"none": node_of(Nothing) | OR_NULL, "chain": node_of(Chain) | OR_NULL}
     properties["recoveries"]["properties"] = {"none": entries["recoveries"]["none"]}
     properties["readouts"]["items"] = {"enum": list(entries["readouts"])}

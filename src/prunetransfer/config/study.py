@@ -1,9 +1,9 @@
 """The keys of a study's config, but for the settings of what it calls by name (`settings.registry`).
 
 For the generation of the schema (`config.schema`) alone: a plan and its jobs read what was generated. Keywords beside
-those of `settings.types`: views (an entry that is a view of another is not, further on, a view of itself), joined (so
-many names of that section fit into the name of a file), own_recipe (a backbone whose weights come from `pretrain` has a
-recipe in that section), links (what an entry's name joins by + are entries too, other than `none`).
+those of `settings.types`: made_from (no view and no mixture is made from itself), joined (so many names of that section
+fit into the name of a file), own_recipe (a backbone whose weights come from `pretrain` has a recipe in that section),
+links (what an entry's name joins by + are entries too, other than `none`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from prunetransfer.config.entries import Backbone, Dataset, Score
+from prunetransfer.config.entries import Backbone, Dataset, DatasetKey, Score, Source
 from prunetransfer.config.tried import (
     GridSparsity,
     Mask,
@@ -222,16 +222,20 @@ class Study(Section):
         says(own_recipe="pretrain"),
     ]
     datasets: Annotated[
-        dict[Name, Dataset],
+        dict[DatasetKey, Dataset],
         Field(
             min_length=1,
             description="The tasks; other keys choose among them by name.",
         ),
-        says(views=True),
+        says(made_from=True),
     ]
     sources: Annotated[
-        Several[DatasetName],
-        Field(description="Datasets that data-based scores are computed on and recoveries are tuned on."),
+        Several[Source],
+        Field(
+            description="Datasets that data-based scores are computed on and recoveries are tuned on. `A then B` "
+            "prunes with A and on with B, and is called `A-then-B` in tables and files (docs/method.md)."
+        ),
+        says(allowed="a list of at least one, each the name of a dataset, or several joined by `then`, none twice"),
     ]
     targets: Annotated[
         Several[DatasetName],

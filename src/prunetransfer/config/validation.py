@@ -17,16 +17,21 @@ from typing import Any
 from jsonschema import ValidationError
 
 from prunetransfer.config.data_configs import complete_backbones
+from prunetransfer.config.in_turn import without_a_dataset_alone
 from prunetransfer.config.keywords import KEYWORDS, Study, breaches, dig
 from prunetransfer.config.labels import without_labels
 from prunetransfer.config.masks import complete_masks
-from prunetransfer.config.plugins import with_plugins
+from prunetransfer.config.plugins import needs, with_plugins
+from prunetransfer.config.resolving import resolved
 from prunetransfer.config.words import must_be, path, types
 from prunetransfer.datasets.origins import own_sources
 from prunetransfer.pruning.names import GLOBAL, registered_name
 from prunetransfer.runtime.messages import show
+from prunetransfer.stages.sequences import source_name
 
 DEEPEST = 20
+# Key of a dataset that is made from others → its definition in the schema.
+MADE_FROM = {"view_of": "view", "mixture_of": "mixture"}
 DATA_CONFIGS = "resources/data-configs.json"
 
 
@@ -37,8 +42,7 @@ class ConfigError(ValueError):
 def validate_config(config: Any, schema: Path | dict, root: Path) -> dict:
     """A copy of `config` with every default filled in, in the schema's order, and floats wherever numbers are allowed.
 
-    A view of a dataset becomes that dataset's entry with the view's own settings at the end of the list `selections`;
-    a dataset's `head` tells as `views` how many of them precede the classes that it numbers.
+    Datasets that are made from others hold these (`resolving.resolved`). Sources have the names that tables have.
 
     schema: the JSON Schema or its file. root: the folder that relative paths start from.
     How a backbone's images are prepared (`data_configs.KEYS`) comes from the model's own data config where it is left
@@ -55,9 +59,11 @@ def validate_config(config: Any, schema: Path | dict, root: Path) -> dict:
     if problems:
         raise ConfigError("\n".join(sorted(set(problems))))
     filled = _filled(config, schema, config)
-    problems = without_labels(filled, schema["$defs"])
-    problems += complete_masks(filled, config, {name: of["needs"] for name, of in schema["$defs"]["masks"].items()})
-    filled |= {"datasets": {name: _resolved(filled["datasets"], name) for name in filled["datasets"]}}
+    filled["sources"] = list(map(source_name, filled["sources"]))
+    of_functions = needs(schema, {})
+    problems = without_labels(filled, of_functions) + complete_masks(filled, config, of_functions["masks"])
+    problems += without_a_dataset_alone(filled, of_functions)
+    filled["datasets"] = resolved(filled["datasets"])
     if problems := [*problems, *_seen_targets(filled)]:
         raise ConfigError("\n".join(problems))
     return filled
@@ -137,20 +143,8 @@ def _with_objectives(node: dict, objectives: dict, config: Any) -> dict:
 
 def _kind(datasets: dict, name: str) -> str:
     entry = datasets[name]
-    return "view" if isinstance(entry, dict) and "view_of" in entry else str(dig(entry, "kind"))
-
-
-def _resolved(datasets: dict, name: str) -> dict:
-    """The entry of a dataset; for a view that of its base, with the `selections` that lead from there to the view.
-
-    A view's head is its base's, unless it has one of its own: the head's `views` says how many selections led to there.
-    """
-    entry = dict(datasets[name])
-    head = entry.pop("head", None)
-    if "view_of" in entry:
-        base = _resolved(datasets, entry.pop("view_of"))
-        entry = base | {"selections": [*base.get("selections", []), entry]}
-    return entry | ({"head": head | {"views": len(entry.get("selections", []))}} if head else {})
+    made_from = [made for key, made in MADE_FROM.items() if isinstance(entry, dict) and key in entry]
+    return made_from[0] if made_from else str(dig(entry, "kind"))
 
 
 def _score(scores: dict, name: str) -> str:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
+
+from prunetransfer.datasets.mixtures import KIND, own_classes
+from prunetransfer.stages.sequences import datasets_of
 
 Entry = Mapping[str, Any]
 
@@ -25,9 +28,12 @@ IRRELEVANT = ("head", "selections", "seed", "skip_unreadable", "allow_overlap")
 
 
 def own_sources(datasets: Mapping[str, Entry], sources: Iterable[str], tasks: Iterable[str]) -> dict[str, list[str]]:
-    """Each task with those of `sources` whose images it may share. datasets: of a validated config, views resolved."""
-    sources = list(sources)
-    return {task: [name for name in sources if same_images(datasets[task], datasets[name])] for task in tasks}
+    """Each task with the datasets of `sources` whose images it may share; of a sequence each dataset is one of them.
+
+    datasets: of a validated config, views and mixtures resolved.
+    """
+    names = list(dict.fromkeys(name for source in sources for name in datasets_of(source)))
+    return {task: [name for name in names if same_images(datasets[task], datasets[name])] for task in tasks}
 
 
 def same_images(entry: Entry, other: Entry) -> bool:
@@ -35,9 +41,26 @@ def same_images(entry: Entry, other: Entry) -> bool:
 
     They may where their images come from one place: two entries of one folder, a dataset and its views, however many
     lie between. The seed of a split or of a draw makes no other images. Two views do not where the classes that they
-    choose, all by name or all by number, are not the same.
+    choose, all by name or all by number, are not the same. A mixture shows the images of its parts.
     """
+    return any(_overlap(first, second) for first in _shown(entry) for second in _shown(other))
+
+
+def _overlap(entry: Entry, other: Entry) -> bool:
     return _place(entry) == _place(other) and not _disjoint(_classes(entry), _classes(other))
+
+
+def _shown(entry: Entry) -> Iterator[Entry]:
+    """The entries without parts that an entry shows: of a view of a mixture those whose classes it may have chosen."""
+    if entry["kind"] != KIND:
+        yield entry
+        return
+    chosen = _classes(entry)
+    for name, part in entry["parts"].items():
+        if chosen is None or any(isinstance(of, int) for of in chosen):  # a number may be a class of any part
+            yield from _shown(part)
+        elif own := own_classes(name, chosen):
+            yield from _shown({**part, "selections": [*part.get("selections", ()), {"classes": own}]})
 
 
 def _place(entry: Entry) -> dict[str, Any]:

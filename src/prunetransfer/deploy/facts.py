@@ -19,6 +19,7 @@ from prunetransfer.models.packages import PREFIX
 from prunetransfer.pruning.names import read_name
 from prunetransfer.report.answer import least_safe
 from prunetransfer.stages import paths
+from prunetransfer.stages.sequences import datasets_of
 from prunetransfer.storage.artifacts import read_metadata
 
 
@@ -122,4 +123,5 @@ def _seen(study: Study, choice: Choice) -> list[str]:
         links.append(steps["between"])
     entries = [config["scores"][job.score], *(config["recoveries"][link] for link in links)]
     beside = [dataset for entry in entries for dataset in entry.get("beside", ())]
-    return [dataset for dataset in dict.fromkeys([job.prune_source, job.tuned_on, *beside]) if dataset]
+    own = datasets_of(job.prune_source) if job.prune_source else []
+    return [dataset for dataset in dict.fromkeys([*own, job.tuned_on, *beside]) if dataset]

@@ -32,7 +32,10 @@ STUDY = key("study", pa.string(), "name of the study")
 BACKBONE = key("backbone", pa.string(), "name of the backbone in the config")
 SCORE = key("score", pa.string(), "name of the pruning score in the config")
 PRUNE_SOURCE = key(
-    "prune_source", pa.string(), "dataset that the score was computed on; null if the score is data-free", nullable=True
+    "prune_source",
+    pa.string(),
+    "dataset that the score was computed on, or several in turn, `A-then-B`; null if the score is data-free",
+    nullable=True,
 )
 MASK = key("mask", pa.string(), "how weights were chosen by their scores: an entry of `masks`")
 SPARSITY = key("sparsity", pa.float64(), "share of the prunable weights asked to go", "fraction")
@@ -45,7 +48,7 @@ TARGET = key("target", pa.string(), "dataset whose test images were classified")
 OWN_SOURCES = value(
     "own_sources",
     pa.string(),
-    "sources of the study that show images of the target's dataset, joined by `+`; null if none does",
+    "datasets among the study's sources that show images of the target's dataset, joined by `+`; null if none does",
     nullable=True,
 )
 ROLE = value(
