@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from prunetransfer.datasets.loading import load_samples
+from prunetransfer.datasets.loading import load_samples, view
 from prunetransfer.datasets.mixtures import mixed, without_parts
 from prunetransfer.datasets.samples import Samples
-from prunetransfer.datasets.views import view
 
 BOTH = {"parts": {"digits": {"kind": "digits", "seed": 1}, "letters": {"kind": "glyphs", "train_per_class": 2}}}
 
