@@ -118,6 +118,7 @@ def test_a_study_of_a_sequence_alone(new_study):
         "scores": {"features": {"samples": 8}},
         "sparsities": [0.4],
         "recoveries": {"none": {}},
+        "landscape": {"samples": 8, "eigenvalues": 1, "steps": 1},
     }
     new_study.run()
     accuracy = read_table(new_study.folder / "results/tiny/tables/accuracy.parquet", TABLES["accuracy"])

@@ -104,13 +104,18 @@ def dig(config: Any, place: tuple) -> Any:
 @st.composite
 def mutated(draw) -> Any:
     """A valid config with one to three changes: a value replaced, removed, moved or doubled, a key renamed or added."""
+
+    def value() -> Any:
+        """A copy: a later change must not be one of the value that other examples draw."""
+        return copy.deepcopy(draw(VALUES))
+
     config = copy.deepcopy(BASE)
     for _ in range(draw(st.integers(1, 3))):
         *parents, key = draw(st.sampled_from(sorted(places(config), key=repr)))
         parent = dig(config, tuple(parents))
         change = draw(st.sampled_from(["replace", "remove", "rename", "add", "copy", "wrap"]))
         if change == "replace":
-            parent[key] = draw(VALUES)
+            parent[key] = value()
         elif change == "remove":
             del parent[key]
         elif change == "copy":
@@ -119,9 +124,9 @@ def mutated(draw) -> Any:
             parent[key] = draw(st.sampled_from([[parent[key]], {"view_of": parent[key]}, {key: parent[key]}]))
         elif isinstance(parent, dict):
             name = draw(st.sampled_from(NAMES + ODD) | KEYS_OF_YAML)
-            parent[name] = parent.pop(key) if change == "rename" else draw(VALUES)
+            parent[name] = parent.pop(key) if change == "rename" else value()
         else:
-            parent.append(draw(VALUES))
+            parent.append(value())
     return config
 
 

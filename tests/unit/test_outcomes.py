@@ -11,8 +11,9 @@ from prunetransfer.analysis.comparisons import compare_scores, mean_retentions, 
 from prunetransfer.analysis.dense import beside_chance, dense_table
 from prunetransfer.analysis.influence import kept_overlap, mask_overlaps
 from prunetransfer.analysis.outcomes import read_outcomes
-from prunetransfer.analysis.predicted import predicted_increase, predicted_losses, predicted_safe
+from prunetransfer.analysis.predicted import KEY, predicted_increase, predicted_losses, predicted_safe
 from prunetransfer.analysis.safe import halves, safe_table
+from prunetransfer.analysis.shared import with_seeds
 from prunetransfer.report.findings import Findings
 from prunetransfer.report.pages import markdown
 from prunetransfer.report.summary import summarise
@@ -178,9 +179,19 @@ def test_predicted_and_measured_safe_sparsity():
     assert magnitude["rank_correlation"] == 1 and block["allowed"] == 0.1
 
 
+def test_where_nothing_was_predicted_there_are_no_rows(tmp_path):
+    accuracy = losses().assign(prune_source="digits-then-glyphs")
+    none = with_seeds(pd.DataFrame([], columns=[*KEY, "predicted"]), [0])
+    both = predicted_losses(none, accuracy)
+    frames = {"predicted_loss": both, "predicted_safe": predicted_safe(both, accuracy, 0.1)}
+    for name, frame in frames.items():
+        write_table(tmp_path / name, frame, TABLES[name], {})
+        assert read_table(tmp_path / name, TABLES[name]).empty
+
+
 def test_tables_fit_their_schemas_and_the_page_states_them(files, outcomes, tmp_path):
     accuracy, overlaps = losses(), pd.DataFrame(columns=TABLES["mask_overlap"].names)
-    predicted = accuracy[["backbone", "score", "prune_source", "mask", "sparsity", "seed"]].assign(predicted=0.01)
+    predicted = accuracy[KEY].assign(predicted=0.01)
     found = {
         "intervals": retention_intervals(outcomes, 0.95),
         "changes": recovery_changes(outcomes, 0.95),
@@ -264,5 +275,5 @@ def test_where_every_target_is_at_chance_nothing_is_claimed(at_chance, tmp_path)
     assert text.startswith("# Verdicts of the study mini\n\nLeft out") and len(text.splitlines()) == 3
     accuracy = losses().assign(retention=None, tuned_on=None)
     assert summarise(accuracy, found).startswith("Left out of every mean")
-    predicted = accuracy[["backbone", "score", "prune_source", "mask", "sparsity", "seed"]].assign(predicted=0.01)
+    predicted = accuracy[KEY].assign(predicted=0.01)
     assert predicted_losses(predicted, accuracy).empty

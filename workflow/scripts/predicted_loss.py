@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from prunetransfer.analysis.predicted import predicted_increase, predicted_losses, predicted_safe
+from prunetransfer.analysis.predicted import KEY, predicted_increase, predicted_losses, predicted_safe
 from prunetransfer.analysis.shared import with_seeds
 from prunetransfer.pruning.masks import mask_columns, read_mask
 from prunetransfer.stages.jobs import Job
@@ -29,7 +29,8 @@ with stage(snakemake):
         for mask in masks[job_of(path)]:
             rows.append(mask_columns(mask) | {"predicted": predicted_increase(scores, read_mask(mask))})
     accuracy, tolerance = read_table(snakemake.input.accuracy, ACCURACY), snakemake.params.tolerance
-    losses = predicted_losses(with_seeds(pd.DataFrame(rows), snakemake.params.seeds), accuracy)
+    predicted = pd.DataFrame(rows, columns=[*KEY, "predicted"])
+    losses = predicted_losses(with_seeds(predicted, snakemake.params.seeds), accuracy)
     safe = predicted_safe(losses, accuracy, tolerance)
     write_table(snakemake.output.predicted_loss, losses, PREDICTED_LOSS)
     write_table(snakemake.output.predicted_safe, safe, PREDICTED_SAFE)

@@ -16,6 +16,8 @@ from scipy.stats import spearmanr
 from prunetransfer.pruning.masks import Mask
 from prunetransfer.storage.schemas.safe import PREDICTED_LOSS, PREDICTED_SAFE
 
+KEY = ["backbone", "score", "prune_source", "mask", "sparsity", "seed"]
+
 
 def predicted_increase(scores: Mapping[str, np.ndarray], mask: Mask) -> float:
     """Sum of the scores of the weights that the mask prunes, in float64. Raises KeyError for a layer without scores."""
@@ -26,10 +28,10 @@ def predicted_losses(predicted: pd.DataFrame, accuracy: pd.DataFrame) -> pd.Data
     """Each prediction beside what each target measured without recovery (schema PREDICTED_LOSS).
 
     predicted: columns backbone, score, prune_source, mask, sparsity, seed, predicted. Readouts without a loss have
-    no rows, nor have targets without a retention.
+    no rows, nor have targets without a retention. There may be no prediction: masks of sequences have none.
     """
     measured = accuracy[(accuracy["recovery"] == "none") & accuracy["loss"].notna() & accuracy["retention"].notna()]
-    rows = measured.merge(predicted, on=["backbone", "score", "prune_source", "mask", "sparsity", "seed"])
+    rows = measured.merge(predicted.astype(accuracy.dtypes[KEY]), on=KEY)
     return rows.assign(measured=rows["loss"] - rows["dense_loss"])[PREDICTED_LOSS.names]
 
 
