@@ -166,20 +166,28 @@ def _several(study: Path) -> Iterator[str]:
 
 
 def _sampling(study: Path) -> Iterator[str]:
-    """How far retention on a task differs, on average, between two draws, two halves and two tasks of the source."""
-    bare = pd.read_parquet(study / "tables/accuracy.parquet").query("recovery == 'none'")
-    yield "| between | " + " | ".join(f"`{score}`" for score in DATA_BASED) + " |"
-    yield "| --- |" + " ---: |" * len(DATA_BASED)
-    by = ["backbone", "score", "sparsity", "target", "prune_source", "seed"]
-    kept = bare.set_index(by)["retention"].unstack("prune_source")
+    """How far retention on a task differs, on average, between two draws, two halves and two tasks of the source; the
+    draws are the seeds of studies/seeds.yaml, whose results lie beside the study's."""
+    kept, drawn = _by_source(study), _by_source(study.parent / "seeds")["digits"].unstack("seed")
+    drawn = drawn[drawn.index.isin(kept.index.droplevel("seed"))]
     apart = {
-        "two draws of 256 of the 1078 images of digits": kept["digits"].unstack("seed").apply(_mean_gap, axis=1),
+        "two draws of 256 of the 1078 images of digits": drawn.apply(_mean_gap, axis=1),
         "two halves of digits, no image in common": (kept["digits-half-1"] - kept["digits-half-2"]).abs(),
         "digits and glyphs": (kept["digits"] - kept["glyphs"]).abs(),
     }
+    yield "| between | " + " | ".join(f"`{score}`" for score in DATA_BASED) + " |"
+    yield "| --- |" + " ---: |" * len(DATA_BASED)
     for label, gaps in apart.items():
         means = 100 * gaps.groupby("score").mean()
-        yield f"| {label} | " + " | ".join(f"{means[score]:.1f}" for score in DATA_BASED) + " |"
+        entries = [f"{means[score]:.1f}" if score in means else "" for score in DATA_BASED]
+        yield f"| {label} | {' | '.join(entries)} |"
+
+
+def _by_source(study: Path) -> pd.DataFrame:
+    """Retention of data-based masks without recovery, a column a source."""
+    bare = pd.read_parquet(study / "tables/accuracy.parquet").query("recovery == 'none'")
+    by = ["backbone", "score", "sparsity", "target", "seed", "prune_source"]
+    return bare[bare["prune_source"].notna()].set_index(by)["retention"].unstack("prune_source")
 
 
 def _mean_gap(values: pd.Series) -> float:
