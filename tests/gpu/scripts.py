@@ -79,7 +79,9 @@ def run(folder: Path, landscape: bool) -> None:
     source = {"weights": weights, "head": head, "train": train}
     settings = backbone | {"size": SIZE, "score": {"score": "block", **BLOCK}}
     script("compute_score", Named(**source), Named(score), settings)
-    script("build_mask", Named(scores=[score]), Named(mask), {"mask": {"mask": "global", "sparsity": 0.3}, "pattern": {}})
+    script(
+        "build_mask", Named(scores=[score]), Named(mask), {"mask": {"mask": "global", "sparsity": 0.3}, "pattern": {}}
+    )
     recoveries = {"finetune": TUNED | {"precision": "auto"}, "reconstruct": RECOVERED["reconstruct"][0]}
     for name, settings in recoveries.items():
         params = backbone | {"recovery": {"recovery": name, **settings}}

@@ -139,7 +139,7 @@ def test_reduced_images_may_be_of_any_mode(tmp_path):
 @pytest.mark.parametrize("selection", [drawn_with("fog"), {"resolution": 4}], ids=["corrupt", "resolution"])
 def test_a_condition_does_not_hide_that_a_test_image_is_a_train_image(selection, tmp_path):
     if "corrupt" in selection:
-        pytest.importorskip("imagecorruptions")
+        pytest.importorskip("imagecorruptions", exc_type=ImportError)
     images = [Image.fromarray(np.random.default_rng(k).integers(0, 256, (40, 40, 3), np.uint8)) for k in range(3)]
     train = Samples(images, np.array([0, 1, 0]), ["a", "b"])
     test = seen(Samples(images[2:], np.array([0]), ["a", "b"]), "test", **selection)
@@ -160,7 +160,7 @@ def test_severity_0_changes_nothing_and_needs_no_library(tmp_path, monkeypatch):
 
 
 def test_too_few_pixels_are_refused(tmp_path):
-    pytest.importorskip("imagecorruptions")
+    pytest.importorskip("imagecorruptions", exc_type=ImportError)
     with pytest.raises(ValueError, match=r"a prepared image has 24 × 24 pixels; allowed are .* at least 32"):
         prepared(tmp_path / "t", size=24, **drawn_with("fog"))
 
@@ -168,7 +168,7 @@ def test_too_few_pixels_are_refused(tmp_path):
 @pytest.mark.parametrize("kind", corrupt.Corruption.__args__)
 def test_a_corruption_depends_on_seed_and_image_alone(kind, tmp_path):
     """Neither on threads, nor on the other images, nor on what else draws at random; the state of that stays."""
-    pytest.importorskip("imagecorruptions")
+    pytest.importorskip("imagecorruptions", exc_type=ImportError)
     clean = prepared(tmp_path / "clean", size=32)
     np.random.seed(1)
     state = np.random.get_state()[1].copy()
@@ -184,7 +184,7 @@ def test_a_corruption_depends_on_seed_and_image_alone(kind, tmp_path):
 
 
 def test_severities_and_seeds_differ_and_labels_stay(tmp_path):
-    pytest.importorskip("imagecorruptions")
+    pytest.importorskip("imagecorruptions", exc_type=ImportError)
     clean, weak, strong, other = (
         prepared(tmp_path / name, **selection).astype(int)
         for name, selection in {
@@ -202,7 +202,7 @@ def test_severities_and_seeds_differ_and_labels_stay(tmp_path):
 
 
 def test_train_images_are_corrupted_where_the_view_says_so(tmp_path):
-    pytest.importorskip("imagecorruptions")
+    pytest.importorskip("imagecorruptions", exc_type=ImportError)
     clean = prepared(tmp_path / "clean", "train")
     assert np.array_equal(prepared(tmp_path / "test", "train", **drawn_with("fog")), clean)
     both = prepared(tmp_path / "both", "train", **drawn_with("fog", splits=["train", "test"]))
