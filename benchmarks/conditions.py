@@ -1,10 +1,11 @@
 """What changes when test images, sources or draws do: tables of finished studies, for docs/findings.md.
 
     python benchmarks/conditions.py shift results/conditions docs
+    python benchmarks/conditions.py shift-real results/conditions-real docs
     python benchmarks/conditions.py sources results/sources docs
     python benchmarks/conditions.py seeds results/seeds docs
 
-The studies are studies/conditions.yaml, studies/sources.yaml and studies/seeds.yaml.
+The studies are those of these names in studies/.
 """
 
 from __future__ import annotations
@@ -237,6 +238,7 @@ def images_figure(outcomes: pd.DataFrame) -> Figure:
 
 SECTIONS: dict[str, dict[str, Callable[[Path], Iterator[str]]]] = {
     "shift": {"shift": _shift},
+    "shift-real": {"shift-real": _shift},
     "sources": {"lacking": _lacking, "several": _several, "sampling": _sampling},
     "seeds": {"seeds": _seeds},
 }
