@@ -1,19 +1,17 @@
 import subprocess
 import sys
 from ast import literal_eval
-from itertools import combinations, product
+from itertools import product
 
 import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.patches import Rectangle
-from matplotlib.text import Text
+from unit.drawn import LONG, assert_readable, legend, panel, points
 
 from prunetransfer.analysis.retention import shown
-from prunetransfer.datasets.views import corrupt
 from prunetransfer.figures import (
     efficiency,
     heatmap,
@@ -22,7 +20,6 @@ from prunetransfer.figures import (
     recoveries,
     retention,
     safe,
-    shift,
     style,
     targets,
 )
@@ -33,7 +30,6 @@ MEASURED = {  # (score, prune source, tuned on): retention on digits, glyphs and
     ("block", "digits", "digits"): ([None, 0.8], [None, 0.7], [None, 0.5]),
     ("magnitude", None, None): ([0.8, 0.2], [0.9, 0.4], [1.0, 0.6]),
 }
-LONG = "vit_small_patch16_224.augreg_in21k_ft_in1k_with_an_even_longer_name"
 MANY = ["block", "block-1e-2", "block-1e-6-cross-entropy-ggn", "diagonal", "diagonal-ggn", "magnitude", "snip", "x"]
 
 
@@ -78,79 +74,6 @@ def layer_sparsities(backbones: dict[str, list[str]], scores: list[str]) -> pd.D
     ]
     columns = ["backbone", "score", "prune_source", "sparsity", "depth", "layer", "layer_sparsity"]
     return pd.DataFrame(rows, columns=columns).assign(study="mini", mask="global", seed=0)
-
-
-def shifts(backbones: list[str], conditions: list[str]) -> pd.DataFrame:
-    """Means over the unseen tasks, and over the source, which is not drawn; `features` keeps more than `magnitude`."""
-    rows = [
-        (backbone, score, condition, role, recovery, sparsity, kept - sparsity, kept - sparsity - 0.1 * place)
-        for backbone in backbones
-        for score, kept in (("magnitude", 0.9), ("features", 1.0))
-        for place, condition in enumerate(conditions)
-        for role, recovery in (("transfer", "none"), ("source", "none"), ("transfer", "finetune"))
-        for sparsity in (0.1, 0.3)
-    ]
-    columns = ["backbone", "score", "condition", "role", "recovery", "sparsity", "retention", "shifted_retention"]
-    frame = pd.DataFrame(rows, columns=columns).assign(study="mini", mask="global", readout="zero_shot")
-    severity = [None if "resolution" in name else float(name.split()[-1]) for name in frame["condition"]]
-    means = frame.assign(severity=severity, method=frame["recovery"], source=None, target=None, shifted_target=None)
-    single = means.assign(source="digits", target="glyphs", shifted_target="foggy-glyphs", retention=0.0)
-    return pd.concat([means, single], ignore_index=True)
-
-
-def panel(figure, title):
-    (found,) = [axes for axes in figure.axes if axes.get_title("left").replace("\n", " ") == title]
-    return found
-
-
-def points(axes) -> dict[str, tuple[list, list]]:
-    """The data of every labelled line: label → (x, y)."""
-    return {line.get_label(): (list(line.get_xdata()), pytest.approx(list(line.get_ydata()))) for line in axes.lines}
-
-
-def legend(figure) -> list[str]:
-    return [text.get_text() for text in figure.legends[0].get_texts()]
-
-
-def texts_in_sight(figure) -> list[Text]:
-    """Every text that is drawn: ticks outside the panel's range are not, though Matplotlib keeps them."""
-    FigureCanvasAgg(figure).draw()
-    hidden = set()
-    for axis in [axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)]:
-        low, high = sorted(axis.get_view_interval())
-        for place, tick in zip(axis.get_majorticklocs(), axis.get_major_ticks(), strict=True):
-            if not (axis.axes.axison and low <= place <= high):
-                hidden |= {tick.label1, tick.label2}
-    return [t for t in figure.findobj(Text) if t.get_visible() and t.get_text().strip() and t not in hidden]
-
-
-def assert_readable(figure):
-    """No text is cut by the figure's edge or lies on another text."""
-    boxes = {text: text.get_window_extent() for text in texts_in_sight(figure)}
-    for text, box in boxes.items():
-        assert box.x0 > -1 and box.y0 > -1 and box.x1 < figure.bbox.x1 + 1 and box.y1 < figure.bbox.y1 + 1, text
-    for (text, box), (other, beside) in combinations(boxes.items(), 2):
-        wide, high = min(box.x1, beside.x1) - max(box.x0, beside.x0), min(box.y1, beside.y1) - max(box.y0, beside.y0)
-        assert wide < 1 or high < 1, f"{text} lies on {other}"
-
-
-def test_shift_draws_each_condition_beside_clean_images():
-    figure = shift.draw(shifts(["resnet"], ["fog 1", "fog 5", "resolution 16"]))
-    assert points(panel(figure, "resnet, features: fog")) == {
-        "dense": ([0, 1], [1, 1]),
-        "clean images": ([0.1, 0.3], [0.9, 0.7]),
-        "fog 1": ([0.1, 0.3], [0.9, 0.7]),
-        "fog 5": ([0.1, 0.3], [0.8, 0.6]),
-    }
-    assert points(panel(figure, "resnet, features: resolution")).keys() == {"dense", "clean images", "resolution 16"}
-    assert legend(figure) == ["clean images", "severity 1", "severity 5", "resolution 16"]
-
-
-def test_shift_is_readable_with_all_corruptions_at_all_severities():
-    conditions = [f"{kind} {severity}" for kind in corrupt.Corruption.__args__ for severity in range(1, 6)]
-    figure = shift.draw(shifts(["resnet", LONG], [*conditions, "resolution 16", "resolution 16, fog 3"]))
-    assert_readable(figure)
-    assert len([axes for axes in figure.axes if axes.axison]) == 2 * 21
 
 
 def test_retention_lines_are_means_over_pairs():

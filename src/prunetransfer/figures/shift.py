@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from prunetransfer.analysis.retention import shown
 from prunetransfer.figures import style
 from prunetransfer.report.findings import told_role
 from prunetransfer.storage.schemas.shift import SHIFT
@@ -29,7 +30,7 @@ def draw(shift: pd.DataFrame) -> Figure:
     study without any, for the score that keeps most of the backbone's clean accuracy. Retention is relative to the
     dense backbone under the same condition.
     """
-    means = told_role(shift[shift["target"].isna() & (shift["recovery"] == "none")])
+    means = told_role(shown(shift[shift["target"].isna() & (shift["recovery"] == "none")]))
     if means.empty:
         return style.empty("Nothing to show: no mask without recovery was measured under a condition.")
     means = means.assign(kind=[_kind(row) for row in means.itertuples()])
