@@ -244,6 +244,20 @@ def test_functions_of_one_s_own():
     assert seen == [(6, 5), (4, 3, 12, 12)]
 
 
+def test_convolutions_compute_as_in_a_study_and_as_before_afterwards(monkeypatch):
+    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", True)
+    seen = []
+
+    def watched(source: Source) -> dict[str, Tensor]:
+        seen.append(torch.backends.cudnn.allow_tf32)
+        return magnitude(source)
+
+    prune(MODEL, 0.5, INPUTS, score=watched, rounds=1, recovery=None, labels=LABELS)
+    prune.scores(MODEL, INPUTS, score=watched, labels=LABELS)
+    assert seen == [False, False]
+    assert torch.backends.cudnn.allow_tf32
+
+
 @pytest.mark.parametrize(
     ("images", "arguments", "what"),
     [

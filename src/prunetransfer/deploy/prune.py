@@ -117,7 +117,6 @@ def scores(
     return scored(material, score)
 
 
-@full_precision()
 def masks(
     scores: Mapping[str, Tensor], sparsity: float, mask: str | Mapping[str, Any] = "unstructured"
 ) -> dict[str, Tensor]:
