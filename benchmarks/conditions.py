@@ -20,12 +20,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from measuring import write_section
 
-from prunetransfer.analysis.outcomes import cells, read_outcomes
+from prunetransfer.analysis.outcomes import cells
 from prunetransfer.analysis.paired import mean_ratio, retention_difference
 from prunetransfer.figures.style import DPI, WIDTH, draw_dense, legend_below, plain_looks, styled
-from prunetransfer.storage.schemas.dense import DENSE
 from prunetransfer.storage.schemas.shift import SHIFT
 from prunetransfer.storage.tables import read_table
+from studies import outcomes_of
 
 CONFIDENCE = 0.95
 UNSEEN = ("glyphs", "textures")  # by sources of digits
@@ -60,7 +60,7 @@ def main() -> None:
     for section, lines in SECTIONS[arguments.what].items():
         write_section(arguments.docs / "findings.md", section, "\n".join([*lines(arguments.study), ""]))
     if arguments.what == "sources":
-        images_figure(_outcomes(arguments.study)).savefig(arguments.docs / "figures/few-images.png", dpi=DPI)
+        images_figure(outcomes_of(arguments.study)).savefig(arguments.docs / "figures/few-images.png", dpi=DPI)
 
 
 def _shift(study: Path) -> Iterator[str]:
@@ -88,19 +88,6 @@ def _signed(row: pd.Series) -> str:
     return text if row["verdict"] == "equal" else f"**{text}**"
 
 
-def _outcomes(study: Path) -> pd.DataFrame:
-    """Which test images each pruned backbone classifies right, all seeds."""
-    accuracy = pd.read_parquet(study / "tables/accuracy.parquet")
-    return read_outcomes(
-        sorted((study / "evaluations").rglob("*.predictions.parquet")),
-        read_table(study / "tables/dense.parquet", DENSE),
-        accuracy["study"].iloc[0],
-        sorted(accuracy["seed"].unique()),
-        dict(zip(accuracy["recovery"], accuracy["method"], strict=True)),
-        {target: [] for target in accuracy["target"].unique()},
-    )
-
-
 def _of(outcomes: pd.DataFrame, score: str, source: str, sparsity: float, recovery: str = "none") -> pd.DataFrame:
     """The rows of unseen tasks; a data-free score's have no source of their own but that of the recovery."""
     saw = outcomes["prune_source"].fillna(outcomes["tuned_on"] if recovery != "none" else source)
@@ -111,7 +98,7 @@ def _of(outcomes: pd.DataFrame, score: str, source: str, sparsity: float, recove
 def _lacking(study: Path) -> Iterator[str]:
     """A row a source: retention on unseen tasks, bare with the difference from magnitude, and recovered with that from
     the whole source; bold where the interval of the difference does not reach 0."""
-    outcomes = _outcomes(study)
+    outcomes = outcomes_of(study)
     recovered = [("magnitude", "reconstruct"), ("features", "reconstruct"), ("magnitude", "finetune")]
     bare = [f"`{score}`, {100 * sparsity:g}%" for sparsity in SPARSITIES for score in DATA_BASED]
     columns = [*bare, *(f"`{score}` + `{recovery}`, 70%" for score, recovery in recovered)]
@@ -198,7 +185,7 @@ def _mean_gap(values: pd.Series) -> float:
 def _seeds(study: Path) -> Iterator[str]:
     """A row a backbone and sparsity: mean retention on unseen tasks by each score, its interval over images and seeds,
     and the standard deviation over seeds."""
-    bare = _outcomes(study).query("recovery == 'none'")
+    bare = outcomes_of(study).query("recovery == 'none'")
     bare = bare[bare["target"].isin(UNSEEN)]
     scores = list(dict.fromkeys(bare["score"]))
     yield "| backbone, sparsity | " + " | ".join(f"`{score}`" for score in scores) + " |"

@@ -16,11 +16,11 @@ from pathlib import Path
 import pandas as pd
 from measuring import write_section
 
-from prunetransfer.analysis.outcomes import cells, read_outcomes
+from prunetransfer.analysis.outcomes import cells
 from prunetransfer.analysis.paired import mean_ratio, retention_difference
-from prunetransfer.storage.schemas.dense import DENSE
 from prunetransfer.storage.schemas.efficiency import EFFICIENCY
 from prunetransfer.storage.tables import read_table
+from studies import outcomes_of
 
 CONFIDENCE = 0.95
 BUDGETS = ("global", "uniform", "erk", "lamp", "even")
@@ -32,26 +32,12 @@ def main() -> None:
     parser.add_argument("study", type=Path, help="its folder below results")
     parser.add_argument("docs", type=Path)
     arguments = parser.parse_args()
-    unseen = _unseen(arguments.study)
+    outcomes = outcomes_of(arguments.study)
+    unseen = outcomes[outcomes["own_sources"].isna()]
     efficiency = read_table(arguments.study / "tables/efficiency.parquet", EFFICIENCY)
     page = arguments.docs / "findings.md"
     write_section(page, f"{arguments.study.name}-budgets", "\n".join(_budgets(unseen)))
     write_section(page, f"{arguments.study.name}-shapes", "\n".join([*_shapes(unseen, efficiency), ""]))
-
-
-def _unseen(study: Path) -> pd.DataFrame:
-    """Which test images of unseen tasks each pruned backbone classifies right; one readout, all seeds."""
-    accuracy = pd.read_parquet(study / "tables/accuracy.parquet")
-    own = accuracy.drop_duplicates("target").set_index("target")["own_sources"]
-    outcomes = read_outcomes(
-        sorted((study / "evaluations").rglob("*.predictions.parquet")),
-        read_table(study / "tables/dense.parquet", DENSE),
-        accuracy["study"].iloc[0],
-        sorted(accuracy["seed"].unique()),
-        dict(zip(accuracy["recovery"], accuracy["method"], strict=True)),
-        {target: [] if pd.isna(names) else names.split("+") for target, names in own.items()},
-    )
-    return outcomes[outcomes["target"].isin(own.index[own.isna()]) & (outcomes["readout"] == "zero_shot")]
 
 
 def _budgets(unseen: pd.DataFrame) -> Iterator[str]:

@@ -64,10 +64,10 @@ TARGETS = {
     for start in range(0, len(config["targets"]), config["targets_per_job"])
     for group in [config["targets"][start : start + config["targets_per_job"]]]
 }
-# Whose train images and head each dataset's are: a view that changes test images alone has those of its base.
 # The datasets of all sources, those of sequences one by one.
-SEEN = list(dict.fromkeys(dataset for source in config["sources"] for dataset in datasets_of(source)))
-SAME_TRAIN = same_train(config["datasets"], [*SEEN, *config["targets"]], NEEDS["views"])
+SOURCE_DATASETS = list(dict.fromkeys(dataset for source in config["sources"] for dataset in datasets_of(source)))
+# Whose train images and head each dataset's are: a view that changes test images alone has those of its base.
+SAME_TRAIN = same_train(config["datasets"], [*SOURCE_DATASETS, *config["targets"]], NEEDS["views"])
 SHIFTS = shifts(config["datasets"], config["targets"], NEEDS["views"])
 LABELLED = labelled(config["datasets"], NEEDS["datasets"])
 # Keys of an entry that say where it is tried, which is the study's affair, and no setting of what it does.

@@ -6,7 +6,7 @@ TASKS = {
     "+".join(tasks): tasks
     for group in [
         *TARGETS.values(),
-        *([dataset] for dataset in SEEN if dataset in LABELLED and dataset not in config["targets"]),
+        *([dataset] for dataset in SOURCE_DATASETS if dataset in LABELLED and dataset not in config["targets"]),
     ]
     if (tasks := [task for task in group if SAME_TRAIN[task] == task])
 }
