@@ -35,7 +35,8 @@ def measure(
     """The median seconds of each row by `clock`, and what it returned.
 
     Rows take turns, so that what else the machine does falls on all of them alike. The first turn warms up; it counts
-    for rows that are too long for another. A row that PyTorch cannot compute there is left out, and why is printed.
+    for rows that are too long for another. A row but the first that PyTorch cannot compute there is left out, and
+    why is printed.
     """
     rows = dict(rows)
     times: dict[str, list[float]] = {name: [] for name in rows}
@@ -47,6 +48,8 @@ def measure(
                 try:
                     returned[name] = row()
                 except RuntimeError as error:  # no memory, or a library's own
+                    if not returned:  # the first row, which the others are compared with
+                        raise
                     print(f"no row for {name}: {str(error).splitlines()[0]}", file=sys.stderr)
                     del rows[name], times[name]
                     continue
