@@ -148,7 +148,7 @@ class Block:
                 return ({"w": Rows(chunk)} for chunk in g.split(BATCH))
 
             return of_blocks(
-                gradients, {"w": g[0]}, self.block, BUDGET, lambda b: b.inverse_diagonal(len(g), self.damping)
+                gradients, {"w": g[0]}, self.block, BUDGET, lambda b, _: b.inverse_diagonal(len(g), self.damping)
             )
 
         def sequential() -> Tensors:
