@@ -1,23 +1,23 @@
 """All pruning scores side by side: what each keeps on its source and on tasks it has not seen, and what it costs.
 
-    python benchmarks/peers.py measure --split held_out --criteria choice
+    python benchmarks/peers.py measure --split held_out --criteria choice --bare
     python benchmarks/peers.py measure
-    python benchmarks/peers.py measure --criteria fewer --recovered
+    python benchmarks/peers.py measure --criteria fewer --bare --backbones resnet-supervised vit-supervised
     python benchmarks/peers.py write docs
 
 The first compares candidates for the default on held-out train images, the second reports all criteria on test images,
-the third computes some on fewer images. Each writes a file for each backbone, criterion and seed to
-results/benchmarks/peers and goes on where it was stopped. benchmarks/tasks.py says what they need.
+bare and after `reconstruct`, the third computes some on fewer images. Each writes a file for each backbone, criterion
+and seed to results/benchmarks/peers and goes on where it was stopped. benchmarks/tasks.py says what they need.
 """
 
 from __future__ import annotations
 
 import argparse
 import copy
+import statistics
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -116,10 +116,8 @@ def main() -> None:
     measuring = commands.add_parser("measure")
     measuring.add_argument("--backbones", nargs="+", choices=tasks.names(), default=tasks.names())
     measuring.add_argument("--criteria", nargs="+", choices=[*GROUPS, *ANY], default=["all"])
-    measuring.add_argument("--split", choices=["held_out", "test"], default="test")
-    measuring.add_argument(
-        "--recovered", nargs="*", type=float, help="sparsities at which masks are also reconstructed"
-    )
+    measuring.add_argument("--split", choices=tasks.MEASURED, default="test")
+    measuring.add_argument("--bare", action="store_true", help="leave out what masks keep after `reconstruct`")
     measuring.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
     commands.add_parser("write").add_argument("docs", type=Path)
     arguments = parser.parse_args()
@@ -130,37 +128,28 @@ def main() -> None:
         return
     device = prepare_process(threads=1, seed=0)
     criteria = [name for wanted in arguments.criteria for name in GROUPS.get(wanted, [wanted])]
-    for name in arguments.backbones:
-        measure(name, criteria, arguments.split, arguments.recovered, arguments.seeds, device)
+    for seed in arguments.seeds:
+        for name in arguments.backbones:
+            measure(name, criteria, arguments.split, seed, not arguments.bare, device)
 
 
 def measure(
-    name: str,
-    criteria: Sequence[str],
-    split: str,
-    recovered: Sequence[float] | None,
-    seeds: Sequence[int],
-    device: torch.device,
+    name: str, criteria: Sequence[str], split: str, seed: int, reconstructed: bool, device: torch.device
 ) -> None:
-    """Measure what has no file yet. recovered: sparsities; None: all of the backbone's plan."""
-    planned = plan(name)
-    sparsities = {"none": planned.sparsities, "reconstruct": planned.sparsities if recovered is None else recovered}
-    wanted = [
-        (recovery, seed, label)
-        for recovery, seed, label in product(sparsities, seeds, criteria)
-        if sparsities[recovery] and not _is_repeated(label, seed)
-    ]
-    missing = [key for key in wanted if not file_of(FOLDER / split, name, *key).exists()]
+    """Measure what has no file yet."""
+    wanted = [label for label in criteria if not _is_repeated(label, seed)]
+    missing = [label for label in wanted if not file_of(FOLDER, split, name, seed, label).exists()]
     if not missing:
         return
+    planned = plan(name)
     bench = tasks.load(name, planned.images, device)
     dense, unit = bench.correct(bench.backbone, split), _pass_seconds(bench, planned)
-    for recovery, seed, label in missing:
-        rows = _rows(bench, planned, ANY[label], split, seed, recovery, sparsities[recovery])
-        about = {"backbone": name, "source": planned.source, "criterion": label, "recovery": recovery}
-        about |= {"seed": seed, "split": split, "seconds_of_a_pass": unit, "device": device_name(device)}
-        rows = (about | row | {"dense": dense[row["task"]]} for row in rows)
-        write_rows(file_of(FOLDER / split, name, recovery, seed, label), rows)
+    for label in missing:
+        about = {"backbone": name, "source": planned.source, "criterion": label, "seed": seed, "split": split}
+        about |= {"seconds_of_a_pass": unit, "device": device_name(device)}
+        rows = (about | row for row in _rows(bench, planned, ANY[label], split, seed, reconstructed))
+        rows = (row | {"dense": dense[row["task"]]} for row in rows)
+        write_rows(file_of(FOLDER, split, name, seed, label), rows)
 
 
 def _is_repeated(label: str, seed: int) -> bool:
@@ -169,56 +158,49 @@ def _is_repeated(label: str, seed: int) -> bool:
 
 
 def _rows(
-    bench: tasks.Bench,
-    planned: Plan,
-    criterion: Criterion,
-    split: str,
-    seed: int,
-    recovery: str,
-    sparsities: Sequence[float],
+    bench: tasks.Bench, planned: Plan, criterion: Criterion, split: str, seed: int, reconstructed: bool
 ) -> Iterator[dict[str, Any]]:
-    """One row a sparsity and task: which images are classified right."""
+    """One row a sparsity, recovery and task: which images are classified right. Seconds are of the processor."""
     task = bench.tasks[planned.source]
     settings = dict(criterion.settings)
     if criterion.score in SEEDED:
         settings[SEEDED[criterion.score]] = seed
     scores, seconds = None, 0.0
-    for sparsity in sparsities:
+    for sparsity in planned.sparsities:
         if scores is None or criterion.alone:
             if criterion.alone:
                 settings[criterion.alone] = sparsity
             source = Source(bench.backbone, task.head, task.train, seed, (3, *task.train.images.shape[1:3]))
-            start = time.perf_counter()
+            start = time.process_time()
             found = find("scores", criterion.score).function(source, **settings)
-            seconds = time.perf_counter() - start
+            seconds = time.process_time() - start
             scores = {name: values.cpu().numpy() for name, values in found.items()}
         mask = mask_tensors(global_mask(scores, sparsity), bench.backbone.device)
         backbone = copy.deepcopy(bench.backbone)
         backbone.prune(mask)
-        start = time.perf_counter()
-        if recovery == "reconstruct":
+        about = {"sparsity": sparsity, "score_seconds": seconds}
+        for name, correct in bench.correct(backbone, split).items():
+            yield about | {"recovery": "none", "task": name, "correct": correct}
+        if reconstructed:
             case = Case(backbone, bench.backbone, mask, None, task.train, seed)
             reconstruct(case, samples=planned.recovered_with)
-        recovering = time.perf_counter() - start
-        for name, correct in bench.correct(backbone, split).items():
-            yield {
-                "sparsity": sparsity,
-                "task": name,
-                "correct": correct,
-                "score_seconds": seconds,
-                "recovery_seconds": recovering,
-            }
+            for name, correct in bench.correct(backbone, split).items():
+                yield about | {"recovery": "reconstruct", "task": name, "correct": correct}
 
 
 def _pass_seconds(bench: tasks.Bench, planned: Plan) -> float:
-    """Seconds of a forward and a backward pass of a mean loss over 256 images, in batches of 32."""
+    """Seconds of a forward and a backward pass of a mean loss over 256 images, in batches of 32: the median of three
+    after one that warms up."""
     task, backbone = bench.tasks[planned.source], bench.backbone
     images, labels = (tensor[:256].to(backbone.device) for tensor in (task.train.images, task.train.labels))
     weights = [weight.requires_grad_() for weight in backbone.prunable().values()]
-    start = time.perf_counter()
-    for part in torch.arange(len(labels)).split(32):
-        torch.autograd.grad(squared(task.head(backbone(images[part])), labels[part]).mean(), weights)
-    return time.perf_counter() - start
+    seconds = []
+    for _ in range(4):
+        start = time.process_time()
+        for part in torch.arange(len(labels)).split(32):
+            torch.autograd.grad(squared(task.head(backbone(images[part])), labels[part]).mean(), weights)
+        seconds.append(time.process_time() - start)
+    return statistics.median(seconds[1:])
 
 
 if __name__ == "__main__":
