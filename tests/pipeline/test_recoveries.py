@@ -98,9 +98,9 @@ def test_pruning_in_steps_leaves_a_mask_and_weights(study):
 
     accuracy = read_table(results / "tables/accuracy.parquet", ACCURACY)
     measured = accuracy[accuracy["score"] == "gradual"].set_index(["recovery", "target"])["loss"]
-    assert measured.notna().all() and measured["none", "red"] != measured["broad", "red"]
+    assert measured.notna().all() and measured["steps", "red"] != measured["broad", "red"]
     at_once = accuracy[accuracy["score"] == "magnitude"].set_index(["recovery", "target"])["loss"]
-    assert measured["none", "red"] != at_once["none", "red"]
+    assert measured["steps", "red"] != at_once["none", "red"]
 
 
 def test_what_steps_and_images_beside_depend_on(study):

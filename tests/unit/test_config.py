@@ -7,7 +7,7 @@ import copy
 import pytest
 from unit.configs import VALID, changed, problems
 
-from prunetransfer.config import validate_config
+from prunetransfer.config import ConfigError, validate_config
 from prunetransfer.config.resolving import OF_PREPARATION
 
 
@@ -86,6 +86,12 @@ def test_a_chain_of_recoveries_names_entries(schema, root):
         "backbones": ["net", "own"],
         "scores": scores,
     }
+
+
+def test_no_recovery_is_called_as_tables_call_masks_made_in_steps(schema, root):
+    named = changed("recoveries", {"none": {}, "steps": {"recovery": "moments"}})
+    with pytest.raises(ConfigError, match=r"recoveries\.steps = 'steps': tables call masks made in steps so; choose"):
+        validate_config(named, schema, root)
 
 
 def test_no_recovery_is_the_default(schema, root):

@@ -14,6 +14,7 @@ from prunetransfer.analysis.outcomes import read_outcomes
 from prunetransfer.analysis.predicted import KEY, predicted_increase, predicted_losses, predicted_safe
 from prunetransfer.analysis.safe import halves, safe_table
 from prunetransfer.analysis.shared import with_seeds
+from prunetransfer.analysis.verdicts import judge
 from prunetransfer.report.findings import Findings
 from prunetransfer.report.pages import markdown
 from prunetransfer.report.summary import summarise
@@ -106,6 +107,18 @@ def test_a_recovery_changes_what_mcnemar_counts(outcomes):
     joined = one(found, target=None, sparsity=0.6)
     assert (joined["n"], joined["gained"]) == (200, 20)  # glyphs is the one transfer target
     assert joined["p_holm"] == pytest.approx(2 * joined["p_value"])
+
+
+def test_masks_made_in_steps_are_no_bare_masks(files):
+    dense = dense_table(files, "mini", 0.95).drop_duplicates("target")
+    outcomes = read_outcomes(files, dense, **OF_STUDY, in_steps=["block"])
+    row = one(outcomes, score="block", recovery="steps", target="glyphs", sparsity=0.6)
+    assert (row["method"], row["tuned_on"], row["role"]) == ("steps", "digits", "transfer")
+    assert set(outcomes[outcomes["recovery"] == "none"]["score"]) == {"magnitude"}
+    assert one(recovery_changes(outcomes, 0.95), target="glyphs", sparsity=0.6)["gained"] == 20  # by fine-tuning
+    verdicts = judge(outcomes, tolerance=0.05, confidence=0.95).set_index(["prediction", "score", "role"])["recovery"]
+    assert (verdicts["P1", "magnitude", "transfer"], verdicts["P1", "block", "transfer"]) == ("none", "steps")
+    assert "P2" not in verdicts
 
 
 def test_scores_are_compared_on_the_same_source_and_target(outcomes):

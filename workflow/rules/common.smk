@@ -173,6 +173,9 @@ def steps(score):
     return config["scores"][score].get("steps")
 
 
+IN_STEPS = [score for score in config["scores"] if steps(score)]
+
+
 def beside(entry, source, backbone):
     """The train images that an entry of `scores` or `recoveries` sees beside those of the source."""
     return [images(dataset, backbone, "train") for dataset in entry.get("beside", ()) if dataset != source]

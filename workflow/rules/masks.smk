@@ -1,6 +1,3 @@
-IN_STEPS = [score for score in config["scores"] if steps(score)]
-
-
 def rankings(wildcards):
     """The scores that weights are ranked by in turn, and, where the mask takes whole units out, these with theirs."""
     jobs = [dict(wildcards) | {"criterion": criterion} for criterion in scored(wildcards.criterion)]

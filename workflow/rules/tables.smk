@@ -41,13 +41,14 @@ TRAINED = [
     for mask in masks(backbone, criterion, recovery)
 ]
 PRETRAININGS = pretraining_groups(config["backbones"])
-# What the statistics know of the study: which seeds there are, what each recovery does, which images a target shares.
+# What the statistics know of the study: its seeds, what each recovery does, which images a target shares.
 OF_STUDY = dict(
     study=config["study"],
     seeds=config["seeds"],
     methods=METHODS,
     own_sources=own_sources(config["datasets"], config["sources"], config["targets"]),
     shifted=list(SHIFTS),
+    in_steps=IN_STEPS,
 )
 
 

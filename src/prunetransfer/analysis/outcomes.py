@@ -15,6 +15,7 @@ import pandas as pd
 
 from prunetransfer.analysis.dense import above_chance
 from prunetransfer.analysis.paired import Cell
+from prunetransfer.analysis.recovered import with_methods
 from prunetransfer.analysis.retention import with_sources
 from prunetransfer.analysis.roles import with_roles
 from prunetransfer.analysis.shared import with_seeds
@@ -35,13 +36,14 @@ def read_outcomes(
     methods: Mapping[str, str],
     own_sources: Mapping[str, Sequence[str]],
     shifted: Collection[str] = (),
+    in_steps: Collection[str] = (),
 ) -> pd.DataFrame:
     """The outcomes of evaluation jobs on the targets on which there is something to retain (see `above_chance`).
 
     paths: files of the schema PREDICTIONS, which name their job in their metadata; dense: the study's table DENSE;
-    seeds: those of the study, each of which has a row of what all share (see `with_seeds`); methods: what each recovery
-    does; own_sources, shifted: as for `with_roles`. Raises ArtifactError, naming the file, if two jobs of one target
-    did not see the same images.
+    seeds: those of the study, each of which has a row of what all share (see `with_seeds`); methods, in_steps: as for
+    `with_methods`; own_sources, shifted: as for `with_roles`. Raises ArtifactError, naming the file, if two jobs of one
+    target did not see the same images.
     """
     rows, known = [], {}
     for path in paths:
@@ -53,9 +55,10 @@ def read_outcomes(
                 raise ArtifactError(
                     f"{path}: its images of {target} are not those of {first[0]}: they cannot be paired"
                 )
-            named = {"study": study, **job.key_columns, "method": methods[job.recovery], "target": target}
+            named = {"study": study, **job.key_columns, "target": target}
             rows += [named | found for found in _outcomes(answers[answers["readout"] != "label"], labels)]
-    outcomes = with_roles(pd.DataFrame(rows, columns=[*KEY_COLUMNS, "dense", "correct"]), own_sources, shifted=shifted)
+    outcomes = with_methods(pd.DataFrame(rows, columns=[*KEY_COLUMNS, "dense", "correct"]), methods, in_steps)
+    outcomes = with_roles(outcomes, own_sources, shifted=shifted)
     return with_seeds(outcomes[above_chance(outcomes, dense)], seeds)
 
 

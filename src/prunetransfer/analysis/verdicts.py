@@ -1,6 +1,7 @@
 """The paper's two predictions, judged image by image, with intervals.
 
-P1: pruning on source data keeps source and transfer accuracy. Judged on each role alone, without recovery.
+P1: pruning on source data keeps source and transfer accuracy. Judged on each role alone, without recovery; of masks
+made in steps, with what their steps recover.
 P2: fine-tuning the pruned backbone on the source improves transfer accuracy. Judged on pairs of measurements that
 differ in nothing but the fine-tuning.
 """
@@ -11,6 +12,7 @@ import pandas as pd
 
 from prunetransfer.analysis.outcomes import by_readout, cells
 from prunetransfer.analysis.paired import mean_difference, mean_ratio
+from prunetransfer.analysis.recovered import UNTOUCHED
 from prunetransfer.analysis.retention import last_passed, mean_retention
 from prunetransfer.analysis.roles import judged
 from prunetransfer.storage.schemas.verdicts import VERDICTS
@@ -32,9 +34,9 @@ def judge(outcomes: pd.DataFrame, tolerance: float, confidence: float) -> pd.Dat
     for frame in by_readout(judged(outcomes)):
         for names, group in frame.groupby(GROUP):
             name = dict(zip(GROUP, names, strict=True)) | {"confidence": confidence}
-            untuned = group[group["recovery"] == "none"]
-            for role, measured in untuned.groupby("role"):
-                about = {"prediction": "P1", "recovery": "none", "method": "none", "role": role}
+            untouched = group[group["recovery"].isin(UNTOUCHED)]
+            for (recovery, role), measured in untouched.groupby(["recovery", "role"]):
+                about = {"prediction": "P1", "recovery": recovery, "method": recovery, "role": role}
                 rows.append(name | about | _keeps(measured, tolerance, confidence))
             pairs = before_and_after(group[group["method"].isin(["none", FINE_TUNES])])
             for recovery, rows_of in pairs[pairs["role"] == "transfer"].groupby("recovery"):
@@ -44,10 +46,11 @@ def judge(outcomes: pd.DataFrame, tolerance: float, confidence: float) -> pd.Dat
 
 
 def before_and_after(frame: pd.DataFrame) -> pd.DataFrame:
-    """Recovered rows, each with the outcomes `before` of the same mask without recovery. frame: of `with_sources`."""
+    """Recovered rows, each with the outcomes `before` of its mask as made. frame: of `with_sources`."""
     same = ["study", "backbone", "score", "mask", "sparsity", "readout", "source", "target", "seed"]
-    before = frame.loc[frame["recovery"] == "none", [*same, "correct"]].rename(columns={"correct": "before"})
-    return frame[frame["recovery"] != "none"].merge(before, on=same)
+    untouched = frame["recovery"].isin(UNTOUCHED)
+    before = frame.loc[untouched, [*same, "correct"]].rename(columns={"correct": "before"})
+    return frame[~untouched].merge(before, on=same)
 
 
 def _keeps(measured: pd.DataFrame, tolerance: float, confidence: float) -> dict[str, object]:

@@ -47,9 +47,9 @@ def facts(study: Study, choice: Choice, weights: Path, safest: bool) -> Facts:
     )
 
 
-def _rows(frame: pd.DataFrame, choice: Choice, *leave_out: str) -> pd.DataFrame:
+def _rows(study: Study, frame: pd.DataFrame, choice: Choice, *leave_out: str) -> pd.DataFrame:
     """The rows of a table that are about the choice."""
-    for column, value in choice.columns.items():
+    for column, value in study.columns(choice).items():
         if column not in leave_out:
             frame = frame[frame[column].isna() if value is None else frame[column] == value]
     return frame
@@ -58,10 +58,10 @@ def _rows(frame: pd.DataFrame, choice: Choice, *leave_out: str) -> pd.DataFrame:
 def _measured(study: Study, choice: Choice) -> Iterator[Measured]:
     """The accuracy table's rows, with intervals of the same images' outcomes."""
     files = [study.file(paths.PREDICTIONS, choice, targets=group) for group in study.names["TARGETS"]]
-    outcomes = _rows(read_outcomes(files, study.table("dense"), **study.names["OF_STUDY"]), choice)
+    outcomes = _rows(study, read_outcomes(files, study.table("dense"), **study.names["OF_STUDY"]), choice)
     by = ["target", "readout"]
     found = {name: mean_ratio(cells(rows), study.config["confidence"]) for name, rows in outcomes.groupby(by)}
-    for row in judged(_rows(study.table("accuracy"), choice)).itertuples():
+    for row in judged(_rows(study, study.table("accuracy"), choice)).itertuples():
         interval = found.get((row.target, row.readout))
         kept = (interval.value, interval.low, interval.high) if interval else (None, None, None)
         yield Measured(row.target, row.role == "transfer", row.readout, row.n, row.dense_top1, row.top1, *kept)
@@ -69,7 +69,7 @@ def _measured(study: Study, choice: Choice) -> Iterator[Measured]:
 
 def _guarantee(study: Study, choice: Choice, safest: bool) -> str:
     """What is guaranteed on unseen tasks, in sentences; and that nothing is, where that is so."""
-    table = _rows(study.table("safe_sparsity"), choice, "sparsity")
+    table = _rows(study, study.table("safe_sparsity"), choice, "sparsity")
     table = table[(table["role"] == "transfer") & (table["readout"] == "zero_shot")]
     if table.empty:
         return "Nothing is guaranteed: the study has no unseen task for this mask."

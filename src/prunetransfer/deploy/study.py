@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 
+from prunetransfer.analysis.recovered import with_methods
 from prunetransfer.pruning.names import mask_name, read_name
 from prunetransfer.report.answer import least_safe
 from prunetransfer.runtime.messages import no_such
@@ -33,11 +34,6 @@ class Choice:
     @property
     def job(self) -> Job:
         return Job.parse({**vars(self), "seed": str(self.seed)})
-
-    @property
-    def columns(self) -> dict[str, Any]:
-        """The key columns that name it in tables of measurements."""
-        return self.job.key_columns | read_name(self.mask)
 
 
 class Study:
@@ -109,9 +105,14 @@ class Study:
         criterion = next(
             name for name in self.names["criteria"]() if Job.parse({"criterion": name}).score == best.score
         )
-        of_criterion = self.names["recoveries"](backbone, criterion)
-        recovery = next(name for name in of_criterion if Job.parse({"recovery": name}).recovery == best.recovery)
-        return Choice(backbone, criterion, recovery, mask, seed)
+        recoveries = self.names["recoveries"](backbone, criterion)
+        choices = (Choice(backbone, criterion, name, mask, seed) for name in recoveries)
+        return next(choice for choice in choices if self.columns(choice)["recovery"] == best.recovery)
+
+    def columns(self, choice: Choice) -> dict[str, Any]:
+        """The key columns that name the choice in tables of measurements."""
+        in_tables = with_methods(pd.DataFrame([choice.job.key_columns]), {}, self.names["IN_STEPS"])
+        return in_tables.drop(columns="method").iloc[0].to_dict() | read_name(choice.mask)
 
     def mask_file(self, choice: Choice) -> Path:
         """Raises ValueError as `made`."""

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
+from prunetransfer.analysis.recovered import UNTOUCHED
 from prunetransfer.analysis.retention import at_sparsity, middle_sparsity
 from prunetransfer.figures import style
 from prunetransfer.storage.schemas.accuracy import ACCURACY
@@ -23,13 +24,13 @@ COLOURS = "cividis"  # from retention 0 to 1; made for the colour-blind
 
 @style.styled
 def draw(accuracy: pd.DataFrame, sparsity: float | None = None) -> Figure:
-    """A panel a backbone and score, without recovery; rows are sources, columns targets; a frame: `source`.
+    """A panel a backbone and score, as masks leave it; rows are sources, columns targets; a frame: `source`.
 
     accuracy: a table of schema ACCURACY; seeds are averaged. sparsity: None takes the middle one. A data-free score
     has one value for all sources: its cells are as high as the panel. Raises ValueError if the table has no rows at
     `sparsity`.
     """
-    untouched = accuracy[accuracy["recovery"] == "none"]
+    untouched = accuracy[accuracy["recovery"].isin(UNTOUCHED)]
     sparsity = middle_sparsity(untouched) if sparsity is None else sparsity
     frame = at_sparsity(untouched, sparsity)
     sources = sorted(frame["prune_source"].dropna().unique()) or ["no data"]

@@ -13,11 +13,12 @@ from matplotlib.transforms import ScaledTranslation
 from prunetransfer.analysis.retention import mean_retention, with_sources
 from prunetransfer.analysis.roles import ROLES
 from prunetransfer.figures import style
+from prunetransfer.stages.jobs import STEPS
 from prunetransfer.storage.schemas.accuracy import ACCURACY
 
 READS = {"accuracy": ACCURACY}
 PANEL_HEIGHT = 2.3  # inches
-PREDICTED = ("none", "finetune")  # methods: what the paper's predictions are about; `recoveries` draws the others
+DRAWN = ("none", STEPS, "finetune")  # methods; `recoveries` draws the others
 APART = 2 / 72  # inches between the whiskers of two scores
 
 
@@ -29,7 +30,7 @@ def draw(accuracy: pd.DataFrame) -> Figure:
     without recovery only, span the pairs from lowest to highest; those of several scores stand side by side.
     """
     frame = with_sources(accuracy)
-    frame = frame[frame["method"].isin(PREDICTED)]
+    frame = frame[frame["method"].isin(DRAWN)]
     means = mean_retention(frame, by=["backbone", "role", "score", "recovery", "sparsity"])
     backbones = sorted(means["backbone"].unique())
     roles = [role for role in ROLES if role in set(means["role"])]

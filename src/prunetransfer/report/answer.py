@@ -7,14 +7,17 @@ from collections.abc import Mapping
 import pandas as pd
 
 from prunetransfer.analysis.dense import left_out
+from prunetransfer.analysis.recovered import UNTOUCHED
 from prunetransfer.analysis.retention import shown, with_sources
 from prunetransfer.analysis.safe import can_show
 from prunetransfer.report.findings import Findings, told_role
 from prunetransfer.report.pages import Block, Points, Table
 from prunetransfer.report.pretrainings import pretraining_blocks
+from prunetransfer.stages.jobs import STEPS
 
 QUESTION = "How far can each backbone be pruned before the tasks that it has never seen suffer?"
 WHOSE = {"transfer": "unseen tasks", "source": "the source"}  # role → in words
+PRUNED = {"Pruned without recovery": "none", "Pruned in steps, with recovery between them": STEPS}
 CHANGED = {"improved": "improves", "harmed": "harms", "mixed": "shows no effect on"}
 
 
@@ -43,18 +46,17 @@ def least_safe(safe: pd.DataFrame, role: str = "transfer") -> pd.DataFrame:
 def headline(found: Findings) -> list[str]:
     """The safe sparsity of every backbone and score without recovery in one sentence; none without transfer targets.
 
-    Further sentences say where only the number of images keeps more from being shown.
+    Further sentences say where only the number of images keeps more from being shown, and how far masks made in steps
+    go.
     """
-    safe = found.safe_sparsity
-    if not _bare(found, safe):
+    safe, told = found.safe_sparsity, []
+    for how, recovery in PRUNED.items():
+        if stated := _by_backbone(found, safe, recovery):
+            told.append(f"{how}{'' if told else _promise(safe)}: {stated}.")
+    if not told:
         return []
-    first = safe.iloc[0]
-    told = [
-        f"Pruned without recovery, no unseen task loses more than {100 * first.alpha:g} percentage points of accuracy, "
-        f"with probability {1 - first.delta:.0%} for each number: {_by_backbone(found, safe)}."
-    ]
     sizes = safe[safe["role"] == "transfer"].groupby("target")["calibration_images"].first()
-    small = [target for target, images in sizes.items() if not can_show(images, first.alpha, first.delta)]
+    small = [target for target, images in sizes.items() if not can_show(images, *safe[["alpha", "delta"]].iloc[0])]
     others = _by_backbone(found, safe[~safe["target"].isin(small)])
     if small and others:
         named = ", ".join(f"{target} ({sizes[target]} images)" for target in small)
@@ -72,16 +74,24 @@ def headline(found: Findings) -> list[str]:
     return told
 
 
-def _bare(found: Findings, safe: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """Backbone → its rows of `least_safe` without recovery, the best score first."""
+def _promise(safe: pd.DataFrame) -> str:
+    first = safe.iloc[0]
+    return (
+        f", no unseen task loses more than {100 * first.alpha:g} percentage points of accuracy, "
+        f"with probability {1 - first.delta:.0%} for each number"
+    )
+
+
+def _bare(found: Findings, safe: pd.DataFrame, recovery: str = "none") -> dict[str, pd.DataFrame]:
+    """Backbone → its rows of `least_safe` with that recovery, the best score first."""
     least = found.best_first(least_safe(safe))
-    return dict(iter(least[least["recovery"] == "none"].groupby("backbone")))
+    return dict(iter(least[least["recovery"] == recovery].groupby("backbone")))
 
 
-def _by_backbone(found: Findings, safe: pd.DataFrame) -> str:
+def _by_backbone(found: Findings, safe: pd.DataFrame, recovery: str = "none") -> str:
     return "; ".join(
         f"{name} {_up_to(_values(least, 'safe_sparsity'), unshown=set(_unshown(least)))}"
-        for name, least in _bare(found, safe).items()
+        for name, least in _bare(found, safe, recovery).items()
     )
 
 
@@ -103,7 +113,7 @@ def sentences(found: Findings) -> list[str]:
 
 def _numbers(found: Findings) -> Table:
     verdicts, least = found.best_first(shown(found.verdicts)), least_safe(found.safe_sparsity)
-    safe = least[least["recovery"] == "none"].set_index(["backbone", "score"])["safe_sparsity"]
+    safe = least[least["recovery"].isin(UNTOUCHED)].set_index(["backbone", "score"])["safe_sparsity"]
     rows = []
     for name, of_score in verdicts.groupby(["backbone", "score"], sort=False):
         kept = of_score[of_score["prediction"] == "P1"].set_index("role")
@@ -169,9 +179,9 @@ def _gained(kept: pd.DataFrame) -> list[str]:
 
 
 def _recovered(least: pd.DataFrame) -> list[str]:
-    bare = _values(least[least["recovery"] == "none"], "safe_sparsity")
+    bare = _values(least[least["recovery"].isin(UNTOUCHED)], "safe_sparsity")
     found = []
-    for recovery, rows in least[least["recovery"] != "none"].groupby("recovery"):
+    for recovery, rows in least[~least["recovery"].isin(UNTOUCHED)].groupby("recovery"):
         farther = {s: value for s, value in _values(rows, "safe_sparsity").items() if value > bare.get(s, 0)}
         if farther:
             found.append(f"{recovery} {_up_to(farther)}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields
 
 import pandas as pd
 
+from prunetransfer.analysis.recovered import UNTOUCHED
 from prunetransfer.analysis.retention import shown
 from prunetransfer.storage.schemas.registry import TABLES
 from prunetransfer.storage.tables import read_table
@@ -30,12 +31,12 @@ class Findings:
         return cls(**{field.name: read_table(paths[field.name], TABLES[field.name]) for field in fields(cls)})
 
     def best_first(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """The rows of a table by backbone, then by score: first the one whose masks keep most without recovery.
+        """The rows of a table by backbone, then by score: first the one whose masks keep most as they are made.
 
         That is mean retention over the sparsities, on transfer targets where there are any.
         """
         rows = shown(self.retention)
-        rows = told_role(rows[rows["recovery"] == "none"])
+        rows = told_role(rows[rows["recovery"].isin(UNTOUCHED)])
         kept = rows.groupby(["backbone", "score"])["retention"].mean().to_dict()
         rank = [-kept.get(name, 0.0) for name in zip(frame["backbone"], frame["score"], strict=True)]
         return frame.assign(rank=rank).sort_values(["backbone", "rank"], kind="stable").drop(columns="rank")

@@ -16,6 +16,7 @@ from prunetransfer.report.answer import QUESTION, headline, least_safe, sentence
 from prunetransfer.report.findings import Findings
 from prunetransfer.report.pretrainings import QUESTION as WHICH_PRETRAINING
 from prunetransfer.report.pretrainings import pretraining_sentences
+from prunetransfer.stages.jobs import STEPS
 
 WIDTH = 110  # characters a line
 
@@ -95,6 +96,7 @@ def _kept(verdicts: pd.DataFrame, sparsities: pd.Series) -> str:
             "fails": f"not at {sparsities.min():g}, the lowest sparsity tried",
         }[row.verdict]
         found += f", assured up to {row.assured_sparsity:g}" if row.assured_sparsity else ", assured at none"
+        found += ", recovered in steps" if row.recovery == STEPS else ""
         lines.append(f"  {name}  {row.role:<9} {row.verdict:<9} {found}")
     bound = f"mean retention at least {1 - rows['tolerance'].max():g}"
     return "\n".join([f"P1: does pruning alone keep accuracy? ({bound})", *lines]) if lines else ""

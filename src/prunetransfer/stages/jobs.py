@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+STEPS = "steps"  # the recovery of masks made in steps, as tables call it; their files call it `none`
+
 
 @dataclass(frozen=True)
 class Job:

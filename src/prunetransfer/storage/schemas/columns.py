@@ -39,7 +39,11 @@ PRUNE_SOURCE = key(
 )
 MASK = key("mask", pa.string(), "how weights were chosen by their scores: an entry of `masks`")
 SPARSITY = key("sparsity", pa.float64(), "share of the prunable weights asked to go", "fraction")
-RECOVERY = key("recovery", pa.string(), "what was done to the pruned backbone: `none`, or an entry of `recoveries`")
+RECOVERY = key(
+    "recovery",
+    pa.string(),
+    "what was done to the pruned backbone: `none`, or an entry of `recoveries`; `steps`: what its score's `steps` say",
+)
 METHOD = value(
     "method", pa.string(), "what the recovery does, whatever its entry is called; links of a chain joined by `+`"
 )

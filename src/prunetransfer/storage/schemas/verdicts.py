@@ -32,7 +32,7 @@ VERDICTS = pa.schema(
         MASK,
         READOUT,
         key("prediction", pa.string(), "prediction of the paper that the row judges: `P1` or `P2`"),
-        key("recovery", pa.string(), "P1: `none`; P2: the entry of `recoveries` that fine-tunes"),
+        key("recovery", pa.string(), "P1: `none`, or `steps`; P2: the entry of `recoveries` that fine-tunes"),
         METHOD,
         OF_ROLE,
         value("verdict", pa.string(), "P1: `holds`, `partly`, `fails`; P2: `improved`, `mixed`, `harmed`"),
