@@ -84,8 +84,7 @@ FEWER = {
 }
 GROUPS = {"all": CRITERIA, "choice": CHOICE, "fewer": FEWER}
 ANY = CRITERIA | CHOICE | FEWER
-# Data-free scores are the same with every seed; random is drawn anew.
-SEEDED = {"random": "seed"}
+SEEDED = {"random": "seed"}  # drawn anew with every seed; the other scores draw images
 
 
 @dataclass(frozen=True)
@@ -137,8 +136,7 @@ def measure(
     name: str, criteria: Sequence[str], split: str, seed: int, reconstructed: bool, device: torch.device
 ) -> None:
     """Measure what has no file yet."""
-    wanted = [label for label in criteria if not _is_repeated(label, seed)]
-    missing = [label for label in wanted if not file_of(FOLDER, split, name, seed, label).exists()]
+    missing = [label for label in criteria if not file_of(FOLDER, split, name, seed, label).exists()]
     if not missing:
         return
     planned = plan(name)
@@ -150,11 +148,6 @@ def measure(
         rows = (about | row for row in _rows(bench, planned, ANY[label], split, seed, reconstructed))
         rows = (row | {"dense": dense[row["task"]]} for row in rows)
         write_rows(file_of(FOLDER, split, name, seed, label), rows)
-
-
-def _is_repeated(label: str, seed: int) -> bool:
-    """Whether the first seed says it all."""
-    return seed != SEEDS[0] and label in ("magnitude", "synflow")
 
 
 def _rows(

@@ -10,11 +10,13 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from measuring import machine, write_section
+from rows import gather
 
 from prunetransfer.analysis.paired import Cell, mean_ratio, retention_difference
 from prunetransfer.figures.style import DPI, WIDTH, draw_dense, legend_below, plain_looks, styled
 
 CONFIDENCE = 0.95
+MEASURED = Path(__file__).parent / "measured/peers.parquet"
 RECOVERIES = {"none": "bare masks", "reconstruct": "after `reconstruct`"}
 FEWER = r"^(?P<criterion>.*), (?P<images>\d+) images$"
 
@@ -25,7 +27,8 @@ def write(docs: Path, folder: Path, criteria: Sequence[str], backbones: Sequence
     criteria, backbones: all that there are, in the order of the tables.
     """
     page = docs / "peers.md"
-    tested, held_out = (read(folder / split, criteria, backbones) for split in ("test", "held_out"))
+    measured = read(folder, criteria, backbones)
+    tested, held_out = (measured[measured["split"] == split] for split in ("test", "held_out"))
     few = tested["criterion"].str.fullmatch(FEWER)
     write_section(page, "peers", "\n".join(_retention_tables(tested[~few])))
     write_section(page, "summary", "\n".join(_shortfall_table(tested[~few])))
@@ -36,18 +39,10 @@ def write(docs: Path, folder: Path, criteria: Sequence[str], backbones: Sequence
 
 
 def read(folder: Path, criteria: Sequence[str], backbones: Sequence[str]) -> pd.DataFrame:
-    """All rows; those of a criterion that one seed says all about stand under every seed, so that seeds pair."""
-    frame = pd.concat([pd.read_parquet(path) for path in sorted(folder.glob("*.parquet"))], ignore_index=True)
-    alone = frame["criterion"].isin(["magnitude", "synflow"])
-    seeds = frame.groupby(["backbone", "recovery"])["seed"].unique()
-    copies = [
-        rows.assign(seed=seed)
-        for key, rows in frame[alone].groupby(["backbone", "recovery"])
-        for seed in seeds[key]
-        if seed != rows["seed"].iloc[0]
-    ]
+    """All rows, in the order of the tables."""
+    frame = gather(folder, MEASURED, ["split", "backbone", "criterion", "seed", "sparsity", "recovery", "task"])
     places = {name: place for place, name in enumerate([*backbones, *criteria])}
-    return pd.concat([frame, *copies]).sort_values(
+    return frame.sort_values(
         ["backbone", "criterion", "seed", "sparsity"],
         key=lambda column: column.map(places).fillna(column),
         kind="stable",
@@ -142,7 +137,7 @@ def _cost_table(frame: pd.DataFrame) -> Iterator[str]:
     found = of.groupby(["criterion", "backbone"], sort=False)["ratio"].median().unstack("backbone")
     found = found[list(of["backbone"].unique())]
     torch.set_num_threads(1)
-    yield f"{machine(torch.device('cpu'))}; other work ran beside.\n"
+    yield f"{machine(torch.device('cpu'))}; seconds of the processor, as other work ran beside.\n"
     yield "| | " + " | ".join(f"`{name}`" for name in found.columns) + " |"
     yield "| --- |" + " ---: |" * len(found.columns)
     for criterion, row in found.iterrows():
