@@ -9,6 +9,7 @@ from prunetransfer.datasets.kinds.procedural import ALL, draw
 from prunetransfer.datasets.loading import load_samples
 from prunetransfer.datasets.procedural import FAMILIES, fields, gratings, leaves, shapes, strokes
 from prunetransfer.datasets.procedural.drawing import Canvas, colours, log_uniform, outlines
+from prunetransfer.datasets.procedural.vary import varied
 
 FEW = {"train_per_class": 3, "test_per_class": 2, "size": 32}
 
@@ -55,7 +56,7 @@ def test_a_familys_images_do_not_depend_on_the_others():
 @pytest.mark.parametrize("name", ALL)
 def test_every_image_has_its_size_and_shows_something(name, size):
     for k in range(5):
-        image = draw(name, "train", k, size, 0)
+        image = FAMILIES[name](rng(k), size)
         assert image.shape == (size, size, 3) and image.dtype == np.uint8
         assert len(np.unique(image.reshape(-1, 3), axis=0)) >= 4
         assert image.std(axis=(0, 1)).max() > 4
@@ -63,7 +64,7 @@ def test_every_image_has_its_size_and_shows_something(name, size):
 
 def test_the_images_of_a_family_have_many_hues_and_strong_colours():
     for name in ALL:
-        pixels = np.stack([draw(name, "train", k, 32, 0) for k in range(30)]).reshape(30, -1, 3).astype(float)
+        pixels = np.stack([FAMILIES[name](rng(k), 32) for k in range(30)]).reshape(30, -1, 3).astype(float)
         chroma = np.ptp(pixels, axis=2)
         assert chroma.mean() > 40, name
         strongest = pixels.mean(1).argmax(1)
@@ -74,12 +75,34 @@ def test_families_differ_in_how_fine_they_are():
     """Mean absolute step from pixel to pixel over the standard deviation: small where an image is smooth."""
 
     def roughness(name: str) -> float:
-        drawn = np.stack([draw(name, "train", k, 64, 0) for k in range(20)]).astype(float)
+        drawn = np.stack([FAMILIES[name](rng(k), 64) for k in range(20)]).astype(float)
         return np.abs(np.diff(drawn, axis=2)).mean() / drawn.std(axis=(1, 2)).mean()
 
     rough = {name: roughness(name) for name in ALL}
     assert rough["shapes"] < rough["dead_leaves"] and rough["warped"] < rough["noise"]
     assert len({round(value, 3) for value in rough.values()}) == 6
+
+
+def test_half_of_the_images_are_grey_and_half_are_coarse():
+    """Of white noise, whose pixels have nothing to do with their neighbours unless it is coarse."""
+    ways, drawn = np.zeros((2, 2), dtype=int), rng()
+    for _ in range(400):
+        given = drawn.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+        image = varied(drawn, given).astype(float)
+        grey = (image == image[..., :1]).all()
+        alike = np.corrcoef(image[:, 1:, 0].ravel(), image[:, :-1, 0].ravel())[0, 1]
+        assert not 0.2 < alike < 0.5
+        ways[int(grey), int(alike > 0.5)] += 1
+        assert ways[0, 0] == 0 or grey or alike > 0.5 or (image == given).all()
+    assert (abs(ways / 400 - 0.25) < 0.07).all()
+
+
+def test_a_coarse_image_keeps_its_mean_colour():
+    given = FAMILIES["shapes"](rng(3), 64)
+    for seed in range(20):
+        image = varied(rng(seed), given)
+        assert image.shape == given.shape and image.dtype == np.uint8
+        assert image.mean() == pytest.approx(given.mean(), abs=8)  # luma and mean differ
 
 
 # What families draw with
@@ -145,7 +168,7 @@ def test_the_channels_of_noise_go_together():
     def correlation(image: np.ndarray) -> float:
         return np.abs(np.corrcoef(image.reshape(-1, 3).T)[np.triu_indices(3, 1)]).mean()
 
-    found = [correlation(draw("noise", "train", k, 64, 0)) for k in range(30)]
+    found = [correlation(fields.noise(rng(k), 64)) for k in range(30)]
     independent = correlation(fields.power_law(rng(), 64, 1.0, 3))
     assert np.mean(found) > 0.5 > 5 * independent
 

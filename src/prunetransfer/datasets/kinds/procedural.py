@@ -10,6 +10,7 @@ from PIL import Image
 from pydantic import Field
 
 from prunetransfer.datasets.procedural import FAMILIES
+from prunetransfer.datasets.procedural.vary import varied
 from prunetransfer.datasets.samples import Samples
 from prunetransfer.datasets.seen import SPLITS
 from prunetransfer.settings.registry import dataset_kind
@@ -44,4 +45,5 @@ def procedural(
 def draw(name: str, split: str, k: int, size: int, seed: int) -> np.ndarray:
     """Image number k of a family and a split: uint8 [size, size, 3]."""
     # By name and not by number, so that a new family leaves the images of the others as they are.
-    return FAMILIES[name](np.random.default_rng([seed, SPLITS.index(split), crc32(name.encode()), k]), size)
+    rng = np.random.default_rng([seed, SPLITS.index(split), crc32(name.encode()), k])
+    return varied(rng, FAMILIES[name](rng, size))
