@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from prunetransfer.datasets.kinds.procedural import ALL, draw
+from prunetransfer.datasets.kinds.procedural import ALL
 from prunetransfer.datasets.loading import load_samples
 from prunetransfer.datasets.procedural import FAMILIES, fields, gratings, leaves, shapes, strokes
 from prunetransfer.datasets.procedural.drawing import Canvas, colours, log_uniform, outlines
