@@ -22,7 +22,8 @@ FEWER = r"^(?P<criterion>.*), (?P<images>\d+) images$"
 
 
 def write(docs: Path, folder: Path, criteria: Sequence[str], backbones: Sequence[str]) -> None:
-    """Put the tables of all that `folder` holds into their sections of peers.md, and the figure beside it.
+    """Put the tables of all that `folder` holds into their sections of peers.md, and the figure beside it; what was not
+    measured stays as it is.
 
     criteria, backbones: all that there are, in the order of the tables.
     """
@@ -30,10 +31,15 @@ def write(docs: Path, folder: Path, criteria: Sequence[str], backbones: Sequence
     measured = read(folder, criteria, backbones)
     tested, held_out = (measured[measured["split"] == split] for split in ("test", "held_out"))
     few = tested["criterion"].str.fullmatch(FEWER)
-    write_section(page, "peers", "\n".join(_retention_tables(tested[~few])))
-    write_section(page, "summary", "\n".join(_shortfall_table(tested[~few])))
-    write_section(page, "choice", "\n".join(_shortfall_table(held_out)))
-    write_section(page, "costs", "\n".join(_cost_table(tested[~few])))
+    all_images = tested[~few]
+    for section, table, rows in (
+        ("peers", _retention_tables, all_images),
+        ("summary", _shortfall_table, all_images),
+        ("choice", _shortfall_table, held_out),
+        ("costs", _cost_table, all_images),
+    ):
+        if len(rows):
+            write_section(page, section, "\n".join(table(rows)))
     if few.any():
         images_figure(tested).savefig(docs / "figures/criteria-images.png", dpi=DPI)
 
@@ -65,8 +71,7 @@ def _retention_tables(frame: pd.DataFrame) -> Iterator[str]:
     those that are indistinguishable from them in bold."""
     for (backbone, recovery), of in frame.groupby(["backbone", "recovery"], sort=False):
         sparsities = sorted(of["sparsity"].unique())
-        seeds = of["seed"].nunique()
-        yield f"`{backbone}`, pruned with {of['source'].iloc[0]}, {RECOVERIES[recovery]}, seeds: {seeds}.\n"
+        yield f"`{backbone}`, pruned with {of['source'].iloc[0]}, {RECOVERIES[recovery]}{_seeds(of)}.\n"
         yield "| | " + " | ".join(f"{100 * sparsity:g}%" for sparsity in sparsities) + " |"
         yield "| --- |" + " --- |" * len(sparsities)
         columns = {sparsity: _column(of[of["sparsity"] == sparsity]) for sparsity in sparsities}
@@ -74,6 +79,14 @@ def _retention_tables(frame: pd.DataFrame) -> Iterator[str]:
             row = [columns[sparsity].get(criterion, "") for sparsity in sparsities]
             yield f"| {criterion} | " + " | ".join(row) + " |"
         yield ""
+
+
+def _seeds(frame: pd.DataFrame) -> str:
+    """How many seeds there are, and which criteria have fewer."""
+    counts = frame.groupby("criterion", sort=False)["seed"].nunique()
+    fewer = counts[counts < counts.max()]
+    others = f" ({', '.join(f'{name} {count}' for name, count in fewer.items())})" if len(fewer) else ""
+    return f", seeds: {counts.max()}{others}"
 
 
 def _column(frame: pd.DataFrame) -> dict[str, str]:
