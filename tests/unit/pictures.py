@@ -1,4 +1,4 @@
-"""Images of noise, and a folder of them in which one is cut short."""
+"""Small images, of one grey or of noise, and a folder of them in which one is cut short."""
 
 from __future__ import annotations
 
@@ -13,6 +13,10 @@ from prunetransfer.datasets.samples import Samples
 FEW = {"train_per_class": 3, "test_per_class": 2}
 
 
+def grey(level: int, shape: tuple[int, int] = (2, 2)) -> Image.Image:
+    return Image.fromarray(np.full(shape, level, dtype=np.uint8))
+
+
 def noise(seed: int, shape: tuple[int, ...] = (24, 32, 3)) -> np.ndarray:
     return np.random.default_rng(seed).integers(0, 256, shape, dtype=np.uint8)
 
@@ -20,6 +24,10 @@ def noise(seed: int, shape: tuple[int, ...] = (24, 32, 3)) -> np.ndarray:
 def noisy(*seeds: int) -> Samples:
     """One image of noise a seed, of two classes in turn."""
     return Samples([Image.fromarray(noise(seed)) for seed in seeds], np.arange(len(seeds)) % 2, ["a", "b"])
+
+
+def contents(samples: Samples) -> list[bytes]:
+    return [image.tobytes() for image in samples.images]
 
 
 def folder(root: Path) -> Samples:
