@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from gpu.stages import BLOCK, RECOVERED, TUNED
+from gpu.scores import BLOCK
+from gpu.trainings import RECOVERED, TUNED
 from unit.networks import BACKBONES, SIZE, backbone_of, images_of
 
 from prunetransfer.storage.artifacts import read_metadata, read_tensors, write_tensors

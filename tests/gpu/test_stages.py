@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from gpu.stages import STAGES, Case, Place, assert_agree, found, resumed
+from gpu.cases import Case, Place
+from gpu.stages import STAGES, assert_agree, found
+from gpu.trainings import resumed
 
 from prunetransfer.models.backbones import extract_features
 from prunetransfer.runtime.devices import in_batches

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,10 @@ from prunetransfer.config import ConfigError, validate_config
 
 DIGEST = "0123456789abcdef" * 4
 NAME = "text of at most 64 letters, digits and - _ . that starts with a letter, a digit or _"
+SCHEMA = json.loads((Path(__file__).parents[2] / "workflow/schemas/config.schema.json").read_text(encoding="utf-8"))
+# As messages list them: all scores, and the keys of `block`.
+SCORES = ", ".join(SCHEMA["$defs"]["scores"])
+BLOCK = ", ".join(SCHEMA["$defs"]["scores"]["block"]["properties"])
 VALID = yaml.safe_load("""
 study: tiny
 seeds: [0, 1]

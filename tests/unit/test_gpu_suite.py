@@ -9,8 +9,11 @@ from contextlib import nullcontext
 import pytest
 import torch
 from gpu import scripts
+from gpu.cases import Case, Place
 from gpu.pretended import MixedDevices, pretended_gpu
-from gpu.stages import RECOVERED, SCORED, STAGES, Case, Place, assert_agree, resumed
+from gpu.scores import SCORED
+from gpu.stages import STAGES, assert_agree
+from gpu.trainings import RECOVERED, resumed
 from torch._subclasses import FakeTensorMode
 
 from prunetransfer import criteria, recovery

@@ -1,7 +1,8 @@
 """The schema of a study's config, made from the Python that declares it: run `python -m prunetransfer.config.schema`.
 
-`config.study`, `config.entries` and `config.tried` have the sections, the registered functions (`settings.registry`)
-have their own settings. What they need stands beside these, under `$defs`, so that a plan imports none of them.
+`config.study`, `config.sections`, `config.entries` and `config.tried` have the keys that belong to no function, the
+registered functions (`settings.registry`) have their own settings. What they need stands beside these, under `$defs`,
+so that a plan imports none of them.
 """
 
 from __future__ import annotations
