@@ -27,9 +27,12 @@ def facts(study: Study, choice: Choice, weights: Path, safest: bool) -> Facts:
     """What the card tells of the choice. weights: the dense ones; safest: as of `pruned_model`."""
     entry, config = study.config["backbones"][choice.backbone], study.config
     job, source = choice.job, entry["weights"]["source"]
-    recovery = "no recovery" if choice.recovery == "none" else f"recovery `{job.recovery}`"
-    steps = study.names["steps"](job.score)
-    in_steps = f" in {steps['rounds']} steps with `{steps['between']}` between them" if steps else ""
+    steps, in_steps = study.names["steps"](job.score), ""
+    if steps:
+        in_steps = f" in {steps['rounds']} steps with `{steps['between']}` between them"
+        in_steps += " and the last mask refined" if steps["refine"] else ""
+    none = "no other recovery" if steps else "no recovery"
+    recovery = none if choice.recovery == "none" else f"recovery `{job.recovery}`"
     seen = _seen(study, choice)
     images = f", on images of {', '.join(seen)}" if seen else ", on no images"
     return Facts(

@@ -38,7 +38,7 @@ def draw(accuracy: pd.DataFrame, sparsity: float | None = None) -> Figure:
     panels = figure.subplots(len(backbones), len(scores), sharex=True, sharey=True, squeeze=False)
     for row, backbone in zip(panels, backbones, strict=True):
         for axes, score in zip(row, scores, strict=True):
-            axes.set_title(style.wrap(f"{backbone}: {score}", style.WIDTH / len(scores) - 0.6, style.TITLE))
+            axes.set_title(style.wrap(f"{backbone}: {score}", style.WIDTH / len(scores) - 0.4, style.TITLE))
             axes.axvline(1, color=style.GREY, linewidth=0.8, zorder=1)
             _draw_points(axes, means[(means["backbone"] == backbone) & (means["score"] == score)], targets, looks)
     panels[0][0].set_yticks(range(len(targets)), targets)
