@@ -85,7 +85,7 @@ def _seeds(frame: pd.DataFrame) -> str:
     """How many seeds there are, and which criteria have fewer."""
     counts = frame.groupby("criterion", sort=False)["seed"].nunique()
     fewer = counts[counts < counts.max()]
-    others = f" ({', '.join(f'{name} {count}' for name, count in fewer.items())})" if len(fewer) else ""
+    others = f" ({'; '.join(f'{name}: {count}' for name, count in fewer.items())})" if len(fewer) else ""
     return f", seeds: {counts.max()}{others}"
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from prunetransfer.analysis.outcomes import read_outcomes
+from prunetransfer.stages.jobs import STEPS
 from prunetransfer.storage.schemas.dense import DENSE
 from prunetransfer.storage.tables import read_table
 
@@ -21,7 +22,8 @@ def outcomes_of(study: Path) -> pd.DataFrame:
         read_table(study / "tables/dense.parquet", DENSE),
         accuracy["study"].iloc[0],
         sorted(accuracy["seed"].unique()),
-        dict(zip(accuracy["recovery"], accuracy["method"], strict=True)),
+        {"none": "none"} | dict(zip(accuracy["recovery"], accuracy["method"], strict=True)),
         {target: [] if pd.isna(names) else names.split("+") for target, names in own.items()},
+        in_steps=accuracy.loc[accuracy["recovery"] == STEPS, "score"].unique(),
     )
     return outcomes[outcomes["readout"] == "zero_shot"]

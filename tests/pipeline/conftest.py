@@ -90,6 +90,15 @@ class Study:
         assert done.returncode == 0, done.stderr
         return done.stderr + done.stdout
 
+    def export(self, *choice: str) -> Path:
+        """The folder that `prunetransfer export` wrote of the tiny study's backbone."""
+        environment = os.environ | {"PYTHONPATH": str(self.folder / "src")}
+        command = [sys.executable, "-m", "prunetransfer", "export", "results/tiny", "--backbone", "net", *choice]
+        command += ["--out", "out"]
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return self.folder / "out"
+
     def planned(self) -> set[str]:
         """What a dry run would make: the jobs' outputs, without the study's folder and the files' endings."""
         jobs = re.findall(r"^ +output: (.+)$", self.run("--dry-run"), flags=re.MULTILINE)

@@ -41,16 +41,6 @@ print(json.dumps(found))
 """
 
 
-def written(study, *choice: str) -> Path:
-    """The folder that the command wrote."""
-    environment = os.environ | {"PYTHONPATH": str(study.folder / "src")}
-    command = [sys.executable, "-m", "prunetransfer", "export", "results/tiny", "--backbone", "net", *choice]
-    command += ["--out", "out"]
-    done = subprocess.run(command, cwd=study.folder, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return study.folder / "out"
-
-
 def measured(study, folder: Path) -> dict[str, int]:
     """Task → test images that the exported model and its head get right, in a process of its own."""
     images = {
@@ -86,8 +76,7 @@ def test_timm_measures_what_the_study_did(new_study):
     new_study.run(*tables)
     accuracy = read_table(new_study.folder / tables[0], ACCURACY)
 
-    folder = written(
-        new_study,
+    folder = new_study.export(
         "--criterion",
         "diagonal@red",
         "--mask",
@@ -107,7 +96,7 @@ def test_timm_measures_what_the_study_did(new_study):
     assert "SHA-256 of the prepared train images of red" in card and str(new_study.folder) not in card
 
     folder.rename(new_study.folder / "first")
-    folder = written(new_study, "--safe", "--format", "safetensors")
+    folder = new_study.export("--safe", "--format", "safetensors")
     card = (folder / "README.md").read_text()
     safe = least_safe(read_table(new_study.folder / tables[2], SAFE_SPARSITY))
     assert f"\n# net, pruned to sparsity {safe['safe_sparsity'].max():g}\n" in card
@@ -116,7 +105,7 @@ def test_timm_measures_what_the_study_did(new_study):
 
 
 def test_a_network_of_ones_own_is_exported_as_a_program(study):
-    folder = written(study, "--criterion", "magnitude", "--mask", "0.4")
+    folder = study.export("--criterion", "magnitude", "--mask", "0.4")
     assert {file.name for file in folder.iterdir()} == {
         *("README.md", "model.pt2", "model.onnx", "masks.safetensors", "heads.safetensors")
     }

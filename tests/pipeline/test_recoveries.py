@@ -103,6 +103,21 @@ def test_pruning_in_steps_leaves_a_mask_and_weights(study):
     assert measured["steps", "red"] != at_once["none", "red"]
 
 
+def test_the_card_of_a_mask_made_in_steps_has_its_rows(study):
+    results = in_steps(study)
+    study.run()
+    card = (study.export("--criterion", "gradual@red", "--mask", "0.4") / "README.md").read_text()
+    made = (
+        "by the score `gradual` in 2 steps with `broad` between them, with no other recovery, on images of red, green"
+    )
+    assert made in card
+    accuracy = read_table(results / "tables/accuracy.parquet", ACCURACY)
+    stepped = accuracy[(accuracy["score"] == "gradual") & (accuracy["recovery"] == "steps")].set_index("target")["top1"]
+    for task, unseen in {"red": "no", "blue": "yes"}.items():
+        row = next(line for line in card.splitlines() if line.startswith(f"| {task} |"))
+        assert row.split(" | ")[1] == unseen and f"| {stepped[task]:.4f} |" in row
+
+
 def test_what_steps_and_images_beside_depend_on(study):
     in_steps(study)
     study.run()

@@ -50,6 +50,22 @@ def test_the_summary_states_the_numbers_of_both_tables():
     )
 
 
+def test_masks_made_in_steps_are_told_apart_from_bare_ones():
+    steps = {"recovery": "steps", "method": "steps"}
+    stepped = [row("recipe", "glyphs", s, kept, "digits", "digits", **steps) for s, kept in {0.1: 1, 0.3: 0.98}.items()]
+    text = " ".join(summary(pd.DataFrame(block({0.1: 0.99, 0.3: 0.6}, "transfer") + stepped)).split())
+    promise = "no unseen task loses more than 5 percentage points of accuracy, with probability 90% for each number"
+    in_steps = "Pruned in steps, with recovery between them"
+    assert f"{promise}: resnet up to sparsity 0.1 (block). {in_steps}: resnet up to sparsity 0.3 (recipe)." in text
+    assert (
+        "resnet recipe transfer holds at every sparsity tried, up to 0.3, assured up to 0.3, recovered in steps" in text
+    )
+    assert "transfer recipe + steps 1.000 0.980" in text and "Safe after a recovery" not in text
+    alone = " ".join(summary(pd.DataFrame(stepped)).split())
+    assert "Pruned without recovery" not in alone
+    assert f"{in_steps}, {promise}: resnet up to sparsity 0.3 (recipe)." in alone
+
+
 def test_each_recovery_has_its_own_sustained_sparsity():
     rows = block({0.1: 0.99, 0.3: 0.6, 0.5: 0.99}, "transfer")
     for sparsity, retention in {0.3: 0.96, 0.5: 0.94}.items():

@@ -90,7 +90,9 @@ def test_a_chain_of_recoveries_names_entries(schema, root):
 
 def test_no_recovery_is_called_as_tables_call_masks_made_in_steps(schema, root):
     named = changed("recoveries", {"none": {}, "steps": {"recovery": "moments"}})
-    with pytest.raises(ConfigError, match=r"recoveries\.steps = 'steps': tables call masks made in steps so; choose"):
+    with pytest.raises(
+        ConfigError, match=r"recoveries\.steps = 'steps': must be a name .*, and not steps, which tables call"
+    ):
         validate_config(named, schema, root)
 
 

@@ -102,6 +102,14 @@ def test_retention_tells_scores_by_colour_and_recoveries_by_dashes():
     assert legend(figure) == ["block", "magnitude", "no recovery", "finetune"]
 
 
+def test_masks_made_in_steps_have_a_line_and_a_panel_also_where_there_are_no_others():
+    frame = accuracy().query("score == 'block' and recovery == 'none'").assign(recovery="steps", method="steps")
+    transfer = panel(retention.draw(frame), "resnet: transfer targets")
+    assert points(transfer)["block, steps"] == ([0.1, 0.3], [0.75, 0.325])
+    assert not transfer.collections[0].get_segments()  # whiskers are of bare masks
+    assert "resnet: block" in [axes.get_title("left") for axes in heatmap.draw(frame).axes]
+
+
 def test_retention_whiskers_span_the_pairs():
     figure = retention.draw(accuracy())
     whiskers = {w.get_label(): w for w in panel(figure, "resnet: transfer targets").collections}

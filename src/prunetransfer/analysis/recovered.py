@@ -8,7 +8,7 @@ import pandas as pd
 
 from prunetransfer.stages.jobs import STEPS
 
-UNTOUCHED = ("none", STEPS)  # what the making of a mask leaves
+AS_MADE = ("none", STEPS)  # what the making of a mask leaves
 
 
 def with_methods(frame: pd.DataFrame, methods: Mapping[str, str], in_steps: Collection[str]) -> pd.DataFrame:

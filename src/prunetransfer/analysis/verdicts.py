@@ -12,7 +12,7 @@ import pandas as pd
 
 from prunetransfer.analysis.outcomes import by_readout, cells
 from prunetransfer.analysis.paired import mean_difference, mean_ratio
-from prunetransfer.analysis.recovered import UNTOUCHED
+from prunetransfer.analysis.recovered import AS_MADE
 from prunetransfer.analysis.retention import last_passed, mean_retention
 from prunetransfer.analysis.roles import judged
 from prunetransfer.storage.schemas.verdicts import VERDICTS
@@ -34,8 +34,8 @@ def judge(outcomes: pd.DataFrame, tolerance: float, confidence: float) -> pd.Dat
     for frame in by_readout(judged(outcomes)):
         for names, group in frame.groupby(GROUP):
             name = dict(zip(GROUP, names, strict=True)) | {"confidence": confidence}
-            untouched = group[group["recovery"].isin(UNTOUCHED)]
-            for (recovery, role), measured in untouched.groupby(["recovery", "role"]):
+            as_made = group[group["recovery"].isin(AS_MADE)]
+            for (recovery, role), measured in as_made.groupby(["recovery", "role"]):
                 about = {"prediction": "P1", "recovery": recovery, "method": recovery, "role": role}
                 rows.append(name | about | _keeps(measured, tolerance, confidence))
             pairs = before_and_after(group[group["method"].isin(["none", FINE_TUNES])])
@@ -48,9 +48,9 @@ def judge(outcomes: pd.DataFrame, tolerance: float, confidence: float) -> pd.Dat
 def before_and_after(frame: pd.DataFrame) -> pd.DataFrame:
     """Recovered rows, each with the outcomes `before` of its mask as made. frame: of `with_sources`."""
     same = ["study", "backbone", "score", "mask", "sparsity", "readout", "source", "target", "seed"]
-    untouched = frame["recovery"].isin(UNTOUCHED)
-    before = frame.loc[untouched, [*same, "correct"]].rename(columns={"correct": "before"})
-    return frame[~untouched].merge(before, on=same)
+    as_made = frame["recovery"].isin(AS_MADE)
+    before = frame.loc[as_made, [*same, "correct"]].rename(columns={"correct": "before"})
+    return frame[~as_made].merge(before, on=same)
 
 
 def _keeps(measured: pd.DataFrame, tolerance: float, confidence: float) -> dict[str, object]:

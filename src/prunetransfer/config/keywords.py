@@ -22,7 +22,6 @@ from prunetransfer.models.packages import PREFIX, package_file, shipped
 from prunetransfer.pruning.names import N_OF_M, is_n_of_m, own_sparsity
 from prunetransfer.runtime.messages import nearest, no_such
 from prunetransfer.stages.code_digest import file_digest
-from prunetransfer.stages.jobs import STEPS
 from prunetransfer.stages.sequences import JOINT, WRITTEN, datasets_of, source_name
 
 Errors = Iterator[ValidationError]
@@ -192,8 +191,6 @@ def sequence(study: Study, validator, rule: str, value: str, node: dict) -> Erro
 @keyword(dict)
 def links(study: Study, validator, rule: bool, value: dict, node: dict) -> Errors:
     known = [name for name in value if name != "none" and "+" not in name]
-    if STEPS in value:
-        yield ValidationError("tables call masks made in steps so; choose another name", path=[STEPS], instance=STEPS)
     for name in value:
         for link in name.split("+"):
             if "+" in name and link not in known:

@@ -29,14 +29,15 @@ from prunetransfer.settings.types import (
     Text,
     says,
 )
+from prunetransfer.stages.jobs import STEPS
 
 ChainName = Annotated[
     str,
     Field(max_length=128),
     says(
-        pattern=rf"^{WORD}(\+{WORD})*{END}",
+        pattern=rf"^(?!{STEPS}{END}){WORD}(\+{WORD})*{END}",
         allowed="a name (letters, digits and - _ . after a letter, a digit or _), or names joined by +, of at most 128 "
-        "characters together",
+        f"characters together, and not {STEPS}, which tables call what masks made in steps come with",
     ),
 ]
 

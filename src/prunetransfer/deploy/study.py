@@ -10,13 +10,12 @@ from typing import Any
 
 import pandas as pd
 
-from prunetransfer.analysis.recovered import with_methods
 from prunetransfer.pruning.names import mask_name, read_name
 from prunetransfer.report.answer import least_safe
 from prunetransfer.runtime.messages import no_such
 from prunetransfer.stages import paths
 from prunetransfer.stages.dry_run import Workflow
-from prunetransfer.stages.jobs import Job
+from prunetransfer.stages.jobs import STEPS, Job
 from prunetransfer.storage.schemas.registry import TABLES
 from prunetransfer.storage.tables import read_table
 
@@ -111,8 +110,9 @@ class Study:
 
     def columns(self, choice: Choice) -> dict[str, Any]:
         """The key columns that name the choice in tables of measurements."""
-        in_tables = with_methods(pd.DataFrame([choice.job.key_columns]), {}, self.names["IN_STEPS"])
-        return in_tables.drop(columns="method").iloc[0].to_dict() | read_name(choice.mask)
+        named = choice.job.key_columns | read_name(choice.mask)
+        made_in_steps = choice.recovery == "none" and self.names["steps"](choice.job.score)
+        return named | ({"recovery": STEPS, "tuned_on": named["prune_source"]} if made_in_steps else {})
 
     def mask_file(self, choice: Choice) -> Path:
         """Raises ValueError as `made`."""

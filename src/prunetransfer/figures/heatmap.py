@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from prunetransfer.analysis.recovered import UNTOUCHED
+from prunetransfer.analysis.recovered import AS_MADE
 from prunetransfer.analysis.retention import at_sparsity, middle_sparsity
 from prunetransfer.figures import style
 from prunetransfer.storage.schemas.accuracy import ACCURACY
@@ -24,15 +24,15 @@ COLOURS = "cividis"  # from retention 0 to 1; made for the colour-blind
 
 @style.styled
 def draw(accuracy: pd.DataFrame, sparsity: float | None = None) -> Figure:
-    """A panel a backbone and score, as masks leave it; rows are sources, columns targets; a frame: `source`.
+    """A panel a backbone and score, as masks are made; rows are sources, columns targets; a frame: `source`.
 
     accuracy: a table of schema ACCURACY; seeds are averaged. sparsity: None takes the middle one. A data-free score
     has one value for all sources: its cells are as high as the panel. Raises ValueError if the table has no rows at
     `sparsity`.
     """
-    untouched = accuracy[accuracy["recovery"].isin(UNTOUCHED)]
-    sparsity = middle_sparsity(untouched) if sparsity is None else sparsity
-    frame = at_sparsity(untouched, sparsity)
+    as_made = accuracy[accuracy["recovery"].isin(AS_MADE)]
+    sparsity = middle_sparsity(as_made) if sparsity is None else sparsity
+    frame = at_sparsity(as_made, sparsity)
     sources = sorted(frame["prune_source"].dropna().unique()) or ["no data"]
     targets = sorted(frame["target"].unique())
     panel_width = max(PANEL_WIDTH, CELL_WIDTH * len(targets))

@@ -18,13 +18,14 @@ from prunetransfer.storage.schemas.accuracy import ACCURACY
 
 READS = {"accuracy": ACCURACY}
 PANEL_HEIGHT = 2.3  # inches
-DRAWN = ("none", STEPS, "finetune")  # methods; `recoveries` draws the others
+DRAWN = ("none", STEPS, "finetune")  # methods; the figure `recoveries` has the others too
 APART = 2 / 72  # inches between the whiskers of two scores
 
 
 @style.styled
 def draw(accuracy: pd.DataFrame) -> Figure:
-    """A row of panels a backbone, source targets left and transfer targets right; a line a score, bare and fine-tuned.
+    """A row of panels a backbone, source targets left and transfer targets right; a line a score, as masks are made
+    (bare, or recovered in steps) and fine-tuned.
 
     accuracy: a table of schema ACCURACY. A line is the mean over (source, target) pairs and seeds. Whiskers, drawn
     without recovery only, span the pairs from lowest to highest; those of several scores stand side by side.

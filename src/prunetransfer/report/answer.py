@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 
 from prunetransfer.analysis.dense import left_out
-from prunetransfer.analysis.recovered import UNTOUCHED
+from prunetransfer.analysis.recovered import AS_MADE
 from prunetransfer.analysis.retention import shown, with_sources
 from prunetransfer.analysis.safe import can_show
 from prunetransfer.report.findings import Findings, told_role
@@ -113,7 +113,7 @@ def sentences(found: Findings) -> list[str]:
 
 def _numbers(found: Findings) -> Table:
     verdicts, least = found.best_first(shown(found.verdicts)), least_safe(found.safe_sparsity)
-    safe = least[least["recovery"].isin(UNTOUCHED)].set_index(["backbone", "score"])["safe_sparsity"]
+    safe = least[least["recovery"].isin(AS_MADE)].set_index(["backbone", "score"])["safe_sparsity"]
     rows = []
     for name, of_score in verdicts.groupby(["backbone", "score"], sort=False):
         kept = of_score[of_score["prediction"] == "P1"].set_index("role")
@@ -179,9 +179,9 @@ def _gained(kept: pd.DataFrame) -> list[str]:
 
 
 def _recovered(least: pd.DataFrame) -> list[str]:
-    bare = _values(least[least["recovery"].isin(UNTOUCHED)], "safe_sparsity")
+    bare = _values(least[least["recovery"].isin(AS_MADE)], "safe_sparsity")
     found = []
-    for recovery, rows in least[~least["recovery"].isin(UNTOUCHED)].groupby("recovery"):
+    for recovery, rows in least[~least["recovery"].isin(AS_MADE)].groupby("recovery"):
         farther = {s: value for s, value in _values(rows, "safe_sparsity").items() if value > bare.get(s, 0)}
         if farther:
             found.append(f"{recovery} {_up_to(farther)}")

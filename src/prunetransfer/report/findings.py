@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 
 import pandas as pd
 
-from prunetransfer.analysis.recovered import UNTOUCHED
+from prunetransfer.analysis.recovered import AS_MADE
 from prunetransfer.analysis.retention import shown
 from prunetransfer.storage.schemas.registry import TABLES
 from prunetransfer.storage.tables import read_table
@@ -36,7 +36,7 @@ class Findings:
         That is mean retention over the sparsities, on transfer targets where there are any.
         """
         rows = shown(self.retention)
-        rows = told_role(rows[rows["recovery"].isin(UNTOUCHED)])
+        rows = told_role(rows[rows["recovery"].isin(AS_MADE)])
         kept = rows.groupby(["backbone", "score"])["retention"].mean().to_dict()
         rank = [-kept.get(name, 0.0) for name in zip(frame["backbone"], frame["score"], strict=True)]
         return frame.assign(rank=rank).sort_values(["backbone", "rank"], kind="stable").drop(columns="rank")

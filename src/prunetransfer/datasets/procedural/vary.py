@@ -15,7 +15,7 @@ SIDES = (1 / 16, 1 / 2)  # to which an image is shrunk, and enlarged again, to l
 def varied(rng: Rng, image: np.ndarray) -> np.ndarray:
     """The image, grey or coloured, coarse or sharp: uint8 [size, size, 3], as it is given.
 
-    Saturated and sharp images alone leave what grey or coarse ones need to be pruned (docs/recoveries.md).
+    Where all images are saturated and sharp, weights are pruned that grey or coarse ones need (docs/recoveries.md).
     """
     grey, coarse = rng.uniform(size=2) < SHARE
     picture = Image.fromarray(image)
