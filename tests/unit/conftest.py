@@ -1,4 +1,4 @@
-"""The config schema, and a folder in which the valid config of configs.py finds its files."""
+"""The config schema, a folder in which the valid config of configs.py finds its files, a checkpoint."""
 
 from __future__ import annotations
 
@@ -21,3 +21,11 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "net.pt").touch()
     (folder / "data/mine").mkdir(parents=True)
     return folder
+
+
+@pytest.fixture
+def state():
+    """A checkpoint of ConvNet: name → tensor."""
+    from unit.networks import backbone_of, state_of
+
+    return {name: tensor.contiguous() for name, tensor in state_of(backbone_of("conv")).items()}
